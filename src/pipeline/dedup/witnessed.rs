@@ -49,7 +49,7 @@ impl EventProcessor {
     }
 
     /// Stages lines that only the witness has. Their keys are kept as those of all events, and the
-    /// position stays where it is: it is one of the server in use.
+    /// position does not move, because it belongs to the server in use.
     pub fn stage_witnessed(&mut self, batch: Batch, passed: &[PassedEvent]) -> StagedBatch {
         let before = self.begin_stage();
         let latest = self.window.latest();

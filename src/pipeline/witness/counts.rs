@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::display::log_throttle::CountThrottle;
 use crate::metrics::Metrics;
 
-/// What one server does not have, since the last report.
+/// The events that one server does not have.
 #[derive(Debug, Default)]
 struct Lacks {
     /// Events by collection, until they are reported.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::WitnessStream;
 
-/// What the reader of the witness tells the writer.
+/// A message from the reader of the witness to the writer.
 #[derive(Debug)]
 pub enum Change {
     /// This stream is the witness from now on.

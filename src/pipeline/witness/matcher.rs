@@ -179,7 +179,7 @@ impl Matcher {
         }
     }
 
-    /// Returns whether the witness is so far behind that the comparison may have to skip events.
+    /// Returns whether the witness is close to the bound, from which on the comparison skips events.
     pub(super) fn is_nearly_full(&self) -> bool {
         self.expected.places() > MAX_EXPECTED
     }

@@ -3,7 +3,7 @@
 //!
 //! - The reader of the witness (`pipeline::witness_reader`) is a second [`Reader`], with a channel
 //!   of its own. It takes part in no hand-off: the writer takes its batches when it has time.
-//! - [`WitnessSide`] belongs to the writer. It deduplicates the witness's stream by itself, as the
+//! - [`WitnessSide`] belongs to the writer. It deduplicates the witness's stream, as the
 //!   dedup stage does for the server in use, so that a reconnect of either repeats nothing.
 //! - [`Matcher`] compares the two streams by their dedup keys. An event of one stream is missing
 //!   in the other one when that one's clock has passed the event by the window. Both clocks are

@@ -70,7 +70,7 @@ fn a_killed_run_loses_nothing_that_was_undecided() {
 fn a_witness_that_invents_times_can_not_move_the_run() {
     let main = ScriptedServer::start([stay(&main_events(|i| !main_lacks(i)))]);
     let mut lines = witness_events(|_| true);
-    // Invented events of next year, of long ago, and one that is no event.
+    // Invented events of next year, of long ago, and a line that is not JSON.
     let year = 31_536_000_000_000;
     lines.insert(100, event(9_001, year, 70_000));
     lines.insert(200, event(9_002, 0, 70_000).replace("\"time_us\":1783", "\"time_us\":1683"));

@@ -172,10 +172,10 @@ fn a_witness_of_the_other_protocol_is_compared() {
 fn without_a_witness_that_answers_the_run_goes_on() {
     let main = ScriptedServer::start([stay(&main_events(|_| true))]);
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = unused.local_addr().unwrap().to_string();
+    let closed = unused.local_addr().unwrap().to_string();
     drop(unused);
     let run =
-        Tail::of(&main).flags(&["--witness", &nobody, "--cursor", "oldest", "-n", "600"]).run();
+        Tail::of(&main).flags(&["--witness", &closed, "--cursor", "oldest", "-n", "600"]).run();
     run.ends_with(0);
     assert_complete(&run.lines);
 }
