@@ -7,6 +7,7 @@
 //! - `needs: …`: the block is not run; its commands are parsed, and the block is listed at the end
 //!   of `cargo test`.
 //! - `runs until it is stopped`: the next blocks run beside it.
+//! - `runs beside the last one`: so does this one, beside the block before.
 //! - `in a terminal`: each line runs in a terminal, until the test presses `q`.
 //! - `numbers vary`: numbers in the sample are not compared.
 //! - `file: …`, before a block of any language: the file in the home directory that the block is.
@@ -29,8 +30,12 @@ use crate::support::{
 
 const SKYTAIL: &str = env!("CARGO_BIN_EXE_skytail");
 
-/// The ports that the documents name: that of `skytail serve`, and one for metrics.
-const PORTS: [&str; 2] = ["127.0.0.1:6008", "127.0.0.1:9464"];
+/// The ports that the documents name: that of `skytail serve`, one for metrics, and one of a second
+/// server.
+const PORTS: [&str; 3] = ["127.0.0.1:6008", "127.0.0.1:9464", "127.0.0.1:6009"];
+
+/// The comment of a block that runs beside the block before.
+const BESIDE: &str = "runs beside the last one";
 
 /// Runs before each `skytail` of a document. Without `--demo` a run ends after some events, or at
 /// the end of the recording, and saves elsewhere, because its server has a name of its own.
@@ -38,6 +43,7 @@ const WRAPPER: &str = r#"#!/bin/sh
 case " $* " in
   *" --demo "*) unset SKYTAIL_HOST SKYTAIL_LIMIT SKYTAIL_EXIT_WHEN_LIVE ;;
   *" tail "*) export XDG_STATE_HOME="$HOME/public" ;;
+  *" serve "*" --listen "*) ;;
   *" serve "*) set -- "$@" --listen "$DOCUMENT_PORT" ;;
 esac
 exec "$SKYTAIL" "$@"
@@ -73,6 +79,7 @@ pages! {
     stats: "docs/guide/stats.md",
     top: "docs/guide/top.md",
     transforms: "docs/guide/transforms.md",
+    witness: "docs/guide/witness.md",
     failure_modes: "docs/operations/failure-modes.md",
     log_messages: "docs/operations/log-messages.md",
     metrics: "docs/operations/metrics-and-alerts.md",
@@ -149,7 +156,7 @@ fn recording() -> &'static Path {
 struct Session {
     page: &'static str,
     home: Scratch,
-    ports: [String; 2],
+    ports: [String; 3],
     server: ServeProcess,
     background: Vec<Child>,
 }
@@ -205,7 +212,9 @@ impl Session {
 
     /// Starts a block that does not end, and waits for its first line on stderr, or for its port.
     fn start(&mut self, block: &Block) {
-        self.stop();
+        if !block.says(BESIDE) {
+            self.stop();
+        }
         let mut command = self.shell(&format!("exec {}", block.text));
         command.env_remove("SKYTAIL_LIMIT").env_remove("SKYTAIL_EXIT_WHEN_LIVE");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -311,7 +320,7 @@ fn run_page(page: &'static str) {
             parse_block(page, &block, what);
             continue;
         }
-        let known = ["numbers vary", "runs until it is stopped", "in a terminal"];
+        let known = ["numbers vary", "runs until it is stopped", BESIDE, "in a terminal"];
         let comment = block.comment.as_deref();
         assert!(comment.is_none_or(|text| known.contains(&text)), "{page}: {comment:?}");
         let jq = Command::new("jq").arg("--version").output().ok();
@@ -320,7 +329,9 @@ fn run_page(page: &'static str) {
         }
         let session = session.get_or_insert_with(|| Session::new(page));
         match block.language.as_str() {
-            _ if block.says("runs until it is stopped") => session.start(&block),
+            _ if block.says("runs until it is stopped") || block.says(BESIDE) => {
+                session.start(&block);
+            }
             _ if block.says("in a terminal") => session.run_in_terminal(&block),
             "sh" => session.run_script(&block),
             _ => session.run_console(&block),
