@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::filters::FilterFile;
 use super::harness::Harness;
-use super::profile::{Filter, Output, Profile, Witness};
+use super::profile::{Filter, Output, Profile};
 use super::recording::{RARE_COLLECTION, RARE_DID};
+use super::witness::Witness;
 
 /// The flags of each run.
 const FIXED_FLAGS: [&str; 6] =

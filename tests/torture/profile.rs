@@ -13,7 +13,7 @@ use super::proxy::NetworkFaults;
 use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
 use super::stripes;
-use super::witness::Losses;
+use super::witness::{Losses, Witness};
 use crate::support::fold::{self, Fold};
 
 /// The output of the program.
@@ -95,17 +95,6 @@ pub struct Profile {
     pub stripes: u32,
     /// Whether the last server is a witness, and what it is for.
     pub witness: Option<Witness>,
-}
-
-/// What happens to the events that only the witness has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Witness {
-    /// They come late.
-    Late,
-    /// They come in their places.
-    Hold,
-    /// They do not come.
-    Report,
 }
 
 /// The settings that all rounds of a profile share.

@@ -1,6 +1,6 @@
 //! What lossy servers have between them, and what a program with a witness must print of it.
 
-use super::profile::{Profile, Witness};
+use super::profile::Profile;
 use super::stripes::time_us;
 
 /// More than the default window: at the end of a recording nothing shows that an event is missing.
@@ -9,6 +9,17 @@ const WINDOW_US: u64 = 70_000_000;
 /// The same at the beginning: kills and changes of the server in use within the first window move
 /// the start of the comparison.
 const FIRST_US: u64 = 120_000_000;
+
+/// What happens to the events that only the witness has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// They come late.
+    Late,
+    /// They come in their places.
+    Hold,
+    /// They do not come.
+    Report,
+}
 
 /// What the servers of a round have.
 pub struct Losses {

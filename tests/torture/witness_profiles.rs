@@ -2,9 +2,10 @@
 //! same: what one omits, or the collection that one is blind to, is in the other.
 
 use super::oracle::Order;
-use super::profile::{Profile, Witness};
+use super::profile::Profile;
 use super::profiles::{FAILOVER, V2_STREAM, ends};
 use super::proxy::NetworkFaults;
+use super::witness::Witness;
 
 /// The server in use lacks one event in 50 and a whole collection, the witness one in 40.
 const LOSSES: &[&str] = &["omit=40,blind=app.bsky.graph.list", "omit=40"];
