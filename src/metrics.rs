@@ -80,6 +80,10 @@ pub struct Metrics {
     pub disordered: Counter,
     /// Gaps: stretches of events that no server sent.
     pub gaps: Counter,
+    /// Changes of the filter while the run was active.
+    pub filter_changes: Counter,
+    /// When the filter was changed last, in microseconds of this machine's clock; 0 for never.
+    pub filter_changed_at_us: Gauge,
     /// Connections after the first one.
     pub reconnects: Counter,
     /// The wait before the next connection, in milliseconds; 0 while connected.

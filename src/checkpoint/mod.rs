@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
-use crate::position::{Resume, Seq, TimeUs};
+use crate::position::{FilterStamp, Resume, Seq, TimeUs};
 use crate::sink::{Delivered, Output};
 
 /// Why there is no default state file.
@@ -39,6 +39,7 @@ pub fn default_state_path() -> Result<PathBuf, NoHome> {
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     resume: Resume,
+    filter: Option<FilterStamp>,
     outputs: Vec<Output>,
 }
 
@@ -46,7 +47,19 @@ impl Checkpoint {
     /// Returns the checkpoint of the position that `delivered` proves.
     #[must_use]
     pub fn new(delivered: Delivered, resume: Resume) -> Self {
-        Self { resume, outputs: delivered.into_outputs() }
+        Self { resume, filter: None, outputs: delivered.into_outputs() }
+    }
+
+    /// Adds the filter in force at the position.
+    #[must_use]
+    pub fn with_filter(self, filter: FilterStamp) -> Self {
+        Self { filter: Some(filter), ..self }
+    }
+
+    /// Returns the filter in force at the position, if it is known.
+    #[must_use]
+    pub fn filter(&self) -> Option<&FilterStamp> {
+        self.filter.as_ref()
     }
 
     /// Returns the position.

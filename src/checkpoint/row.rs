@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rusqlite::Row;
 
 use super::CursorValue;
-use crate::position::{EventPosition, Resume, Seq, TimeUs};
-use crate::sink::position_row::{Checked, bad, column, integer, mark, resume, time};
+use crate::position::{EventPosition, FilterSince, FilterStamp, Resume, Seq, TimeUs};
+use crate::sink::position_row::{Checked, bad, column, integer, mark, resume, server_kind, time};
 
 pub(super) use crate::sink::position_row::{BadColumn, identity_bytes};
 
@@ -96,6 +96,21 @@ fn by_hand(row: &Row<'_>) -> Checked<Option<ManualCursor>> {
         (Some(_), Some(_)) => return bad("set_seq", "has a value, although set_time_us has one"),
     };
     Ok(Some(ManualCursor { at, server: server.map(Arc::from) }))
+}
+
+/// Returns the filter in force at the position; `None` if it is not known.
+pub(super) fn filter_stamp(row: &Row<'_>) -> Checked<Option<FilterStamp>> {
+    let Some(fingerprint) = integer(row, "filter_fingerprint")? else { return Ok(None) };
+    let server: Option<String> = column(row, "filter_since_server")?;
+    let since = match server {
+        None => None,
+        Some(server) => Some(FilterSince {
+            server: Arc::from(server),
+            kind: server_kind(row, "filter_since_kind")?,
+            at: mark(row, "filter_since_time_us", "filter_since_seq")?,
+        }),
+    };
+    Ok(Some(FilterStamp { fingerprint, since }))
 }
 
 fn previous(row: &Row<'_>) -> Checked<Option<PreviousCursor>> {

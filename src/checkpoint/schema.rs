@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema version that this program writes, as SQLite's `user_version`.
-pub const VERSION: i32 = 7;
+pub const VERSION: i32 = 8;
 
 /// One entry per version, oldest first; the first makes an empty file version 1. A released entry
 /// is never edited: a change is a new entry.
@@ -137,6 +137,15 @@ CREATE TABLE rewrites (
   new_length_bytes INTEGER NOT NULL,
   new_tail_hash INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+",
+    "
+-- The filter in force at the position, and where it replaced another one while a run was active:
+-- events up to there passed the other filter. NULL where not known.
+ALTER TABLE consumers ADD COLUMN filter_fingerprint INTEGER;
+ALTER TABLE consumers ADD COLUMN filter_since_server TEXT;
+ALTER TABLE consumers ADD COLUMN filter_since_kind TEXT;
+ALTER TABLE consumers ADD COLUMN filter_since_time_us INTEGER;
+ALTER TABLE consumers ADD COLUMN filter_since_seq INTEGER;
 ",
 ];
 

@@ -20,7 +20,7 @@ use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open, transfer};
 use crate::event::event_id::{EventIdKey, EventIdSecrets};
 use crate::platform::{self, FileId};
-use crate::position::{Resume, TimeUs};
+use crate::position::{FilterStamp, TimeUs};
 use crate::sink::output_record::OutputState;
 
 /// An open state file.
@@ -40,15 +40,24 @@ pub struct Store {
 
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
-  rewind_time_us, rewind_seq, latest_time_us, identities, stream, is_asked_for)
+  rewind_time_us, rewind_seq, latest_time_us, identities, stream, is_asked_for,
+  filter_fingerprint, filter_since_server, filter_since_kind, filter_since_time_us,
+  filter_since_seq)
 VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
-  :rewind_time, :rewind_seq, :max_time, :identities, :stream, :is_asked_for)
+  :rewind_time, :rewind_seq, :max_time, :identities, :stream, :is_asked_for,
+  :filter, :since_server, :since_kind, :since_time, :since_seq)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = excluded.server, server_kind = excluded.server_kind,
   newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
   rewind_time_us = excluded.rewind_time_us, rewind_seq = excluded.rewind_seq,
   latest_time_us = excluded.latest_time_us, identities = excluded.identities,
-  stream = excluded.stream, is_asked_for = excluded.is_asked_for, set_time_us = NULL, set_seq = NULL, set_server = NULL";
+  stream = excluded.stream, is_asked_for = excluded.is_asked_for,
+  filter_fingerprint = excluded.filter_fingerprint,
+  filter_since_server = excluded.filter_since_server,
+  filter_since_kind = excluded.filter_since_kind,
+  filter_since_time_us = excluded.filter_since_time_us,
+  filter_since_seq = excluded.filter_since_seq,
+  set_time_us = NULL, set_seq = NULL, set_server = NULL";
 
 const SET: &str = "
 INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server, is_asked_for)
@@ -57,7 +66,9 @@ ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL,
   set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
-  set_server = excluded.set_server, is_asked_for = excluded.is_asked_for";
+  set_server = excluded.set_server, is_asked_for = excluded.is_asked_for,
+  filter_fingerprint = NULL, filter_since_server = NULL, filter_since_kind = NULL,
+  filter_since_time_us = NULL, filter_since_seq = NULL";
 
 /// Gives the file its key, once. SQLite's random bytes are a cipher's, seeded by the system.
 const MAKE_KEY: &str = "
@@ -152,6 +163,14 @@ impl Store {
         self.one(consumer, row::cursor).map(Option::flatten)
     }
 
+    /// Returns the filter in force at the position saved under a name; `None` if it is not known.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn filter_stamp(&self, consumer: &str) -> Result<Option<FilterStamp>, StoreError> {
+        self.one(consumer, row::filter_stamp).map(Option::flatten)
+    }
+
     /// Returns all that is saved under a name.
     ///
     /// # Errors
@@ -197,9 +216,9 @@ impl Store {
             return Err(StoreError::Gone { path: self.path.clone() });
         }
         self.apply_cursor_override(consumer, now)?;
-        let (resume, is_asked_for) = (checkpoint.resume(), self.is_asked_for);
+        let is_asked_for = self.is_asked_for;
         if checkpoint.outputs().is_empty() {
-            let done = save_position(&self.connection, consumer, resume, is_asked_for, now);
+            let done = save_position(&self.connection, consumer, checkpoint, is_asked_for, now);
             return done.map_err(|error| self.store_error(&error));
         }
         self.in_transaction(|connection| {
@@ -211,7 +230,7 @@ impl Store {
             if has_finished {
                 outputs::forget_old(connection, consumer)?;
             }
-            save_position(connection, consumer, resume, is_asked_for, now)
+            save_position(connection, consumer, checkpoint, is_asked_for, now)
         })
     }
 
@@ -338,11 +357,13 @@ impl Store {
 fn save_position(
     connection: &Connection,
     consumer: &str,
-    resume: &Resume,
+    checkpoint: &Checkpoint,
     is_asked_for: Option<bool>,
     now: TimeUs,
 ) -> rusqlite::Result<()> {
+    let (resume, filter) = (checkpoint.resume(), checkpoint.filter());
     let position = &resume.position;
+    let since = filter.and_then(|filter| filter.since.as_ref());
     let done = connection.prepare_cached(SAVE)?.execute(named_params! {
         ":name": consumer,
         ":now": now.0.cast_signed(),
@@ -356,6 +377,11 @@ fn save_position(
         ":identities": identity_bytes(&resume.identities),
         ":stream": position.origin.filter_fingerprint.cast_signed(),
         ":is_asked_for": is_asked_for,
+        ":filter": filter.map(|filter| filter.fingerprint.cast_signed()),
+        ":since_server": since.map(|since| &*since.server),
+        ":since_kind": since.map(|since| since.kind.as_str()),
+        ":since_time": since.map(|since| since.at.time.0.cast_signed()),
+        ":since_seq": since.and_then(|since| since.at.seq).map(|seq| seq.0.cast_signed()),
     });
     done.map(drop)
 }

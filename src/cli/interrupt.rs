@@ -24,7 +24,7 @@ pub fn exit_at_signal(terminal: Option<Terminal>) -> io::Result<()> {
             match runtime.block_on(signals.next()) {
                 Signal::Interrupt => break Exit::Interrupted,
                 Signal::Terminate | Signal::CpuTime => break Exit::Terminated,
-                Signal::Status => {}
+                Signal::Status | Signal::Reload => {}
             }
         };
         temporary::remove_all();

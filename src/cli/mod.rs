@@ -152,7 +152,8 @@ fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
             let display = display_settings(&cli.global, args.display.progress, sources);
             let is_terminal = std::io::stdout().is_terminal();
             let settings = tail::settings::tail_settings(&args, sources, now_us(), is_terminal)?;
-            tail::run::run_tail(settings, display)
+            let files = tail::filter_files::FilterFiles::of(&args);
+            tail::run::run_tail(settings, display, files)
         }
         Command::Top(args) => {
             let display = display_settings(&cli.global, ProgressMode::Never, sources);

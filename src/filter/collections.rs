@@ -9,7 +9,7 @@ use super::syntax::{is_nsid, is_pattern_prefix};
 const FEW: usize = 4;
 
 /// A set of NSIDs and `prefix.*` patterns. An empty set matches every collection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collections {
     exact: HashSet<String>,
     /// `app.bsky.feed.` for the pattern `app.bsky.feed.*`.

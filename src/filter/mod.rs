@@ -2,6 +2,7 @@
 //! and to `skytail serve`.
 
 mod collections;
+mod diff;
 mod fingerprint;
 mod grep;
 pub mod known_collections;
@@ -14,6 +15,7 @@ pub mod syntax;
 use std::collections::HashSet;
 
 pub use collections::Collections;
+pub use diff::FilterDiff;
 pub use grep::{Grep, GrepError};
 pub use languages::{InvalidLanguage, Languages};
 pub use markers::{Markers, Taken};

@@ -1,7 +1,7 @@
 //! Makes reader, channel and writer from settings, and starts the writer thread.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -25,6 +25,7 @@ use crate::source::v2::dictionaries::Dictionaries;
 use super::channel::{Receiver, channel};
 use super::dedup::ProcessorConfig;
 use super::feedback::WriterFeedback;
+use super::filter_updates::Nudge;
 use super::handoff::inline_writer::SharedWriter;
 use super::reader::{OnIdle, Reader};
 use super::shutdown::{Shutdown, StopReason};
@@ -42,6 +43,8 @@ pub(super) struct Pipeline {
     /// Sent by the writer thread at its end; dropped unsent if the writer panicked.
     pub(super) written: oneshot::Receiver<WriterResult>,
     pub(super) thread: JoinHandle<()>,
+    /// Asks for a look at the files of the filter.
+    pub(super) nudge: Nudge,
     pub(super) stop: Shutdown,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -53,23 +56,14 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> PipelineError {
 /// Builds the pipeline, and listens for signals before its thread starts.
 pub(super) fn build(
     settings: &TailSettings,
-    inputs: PipelineInputs,
+    mut inputs: PipelineInputs,
 ) -> Result<(Pipeline, Signals), PipelineError> {
     let signals = Signals::listen().map_err(system("listen for signals"))?;
     stop_at_zero(settings, &inputs.stop);
+    let nudge = inputs.filters.take_nudge();
     let shared = shared_parts(settings, &inputs);
     let (rules, feedback) = (shared.rules.clone(), Arc::clone(&shared.feedback));
-    let PipelineInputs {
-        start,
-        history,
-        history_start,
-        checkpoint_worker,
-        output,
-        renderer,
-        stop,
-        metrics,
-        ..
-    } = inputs;
+    let PipelineInputs { start, checkpoint_worker, output, renderer, stop, metrics, .. } = inputs;
     let (sink, saved) = (output.map_or_else(open_stdout, Ok)?, saved_position(&start));
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
     let renders = renderer.is_some();
@@ -81,7 +75,7 @@ pub(super) fn build(
         every: settings.checkpoint,
         on_gap: settings.on_gap,
         run_start: run_start(&start, settings.endpoints.len()),
-        history_start,
+        history_start: inputs.history_start,
         feedback: Arc::clone(&feedback),
         witness: side,
         arrival,
@@ -89,13 +83,14 @@ pub(super) fn build(
         stop: stop.clone(),
     };
     let processor = witness_setup::processor(settings, &rules, &start, &metrics);
+    let processor = processor.with_filter_since(inputs.filter_since);
     let writer = Arc::new(SharedWriter::new(Writer::new(config, processor, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
         client: client(settings, inputs.v1_dictionary, inputs.dictionaries, &metrics),
         start,
-        history,
+        history: inputs.history,
         limits: witness_setup::limits(settings),
         archive: settings.archive.clone(),
         until: settings.stop.until,
@@ -106,10 +101,11 @@ pub(super) fn build(
         sender,
         writer: Some(writer),
         feedback,
+        filters: inputs.filters,
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    Ok((Pipeline { reader, witness, written, thread, stop, metrics }, signals))
+    Ok((Pipeline { reader, witness, written, thread, nudge, stop, metrics }, signals))
 }
 
 /// Returns what the two readers of a run with a witness share.
@@ -150,7 +146,7 @@ fn processor_config(
     renders: bool,
 ) -> ProcessorConfig {
     ProcessorConfig {
-        filter: settings.filter.clone(),
+        filter: Arc::new(settings.filter.clone()),
         strict: settings.strict,
         limit: settings.stop.limit.filter(|_| !renders || settings.filter.markers.is_on()),
         until: settings.stop.until,
@@ -174,7 +170,7 @@ pub(super) fn client(
     metrics: &Arc<Metrics>,
 ) -> Client {
     Client {
-        filter: settings.filter.clone(),
+        filter: Mutex::new(Arc::new(settings.filter.clone())),
         negotiator: Negotiator::new(settings.protocol),
         shape: settings.shape,
         v1_dictionary,

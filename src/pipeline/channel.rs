@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::event::batch::Batch;
+use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::position::EventPosition;
 use crate::position::gap::Gap;
@@ -51,13 +52,15 @@ pub struct Item {
     pub through: Option<EventPosition>,
     /// Whether an earlier run of this process has chosen these lines: see [`Item::history`].
     pub is_history: bool,
+    /// The filter for these lines and all later ones, if it changes here.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl Item {
     /// Returns an item without a gap and without a watermark.
     #[must_use]
     pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
-        Self { batch, connection, gap: None, through: None, is_history: false }
+        Self { batch, connection, gap: None, through: None, is_history: false, filter: None }
     }
 
     /// An item of lines to write as they are, before any other.
@@ -66,12 +69,19 @@ impl Item {
         Self { is_history: true, ..Self::lines(batch, connection) }
     }
 
+    /// An item without lines, at which the filter changes.
+    #[must_use]
+    pub fn filter_change(filter: Arc<Filter>, connection: Arc<ConnectionInfo>) -> Self {
+        Self { filter: Some(filter), ..Self::history(Batch::default(), connection) }
+    }
+
     /// Returns whether the lines of `next`, which directly follow, fit into this item's batch.
     fn can_absorb(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
             && self.through.is_none()
             && next.gap.is_none()
             && self.batch.is_encoded() == next.batch.is_encoded()
+            && next.filter.is_none()
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
             && self.batch.buffered_bytes() + next.batch.buffered_bytes() <= BATCH_BYTES
     }
@@ -125,13 +135,22 @@ impl ItemQueue {
     fn send(&mut self, item: Item) -> u64 {
         let mut dropped = 0;
         match self.bounds.when_full {
-            WhenFull::DropNewest if !self.has_room(&item.batch) => dropped += item.batch.len(),
+            WhenFull::DropNewest if item.filter.is_none() && !self.has_room(&item.batch) => {
+                dropped += item.batch.len();
+            }
             WhenFull::Block | WhenFull::DropNewest => self.push(item),
             WhenFull::DropOldest => {
+                let mut filter = None;
                 while !self.has_room(&item.batch) {
-                    dropped += self.pop().map_or(0, |oldest| oldest.batch.len());
+                    let Some(oldest) = self.pop() else { break };
+                    dropped += oldest.batch.len();
+                    filter = oldest.filter.or(filter);
                 }
                 self.push(item);
+                // The lines are dropped, and the change of the filter is not.
+                if let Some(front) = self.items.front_mut() {
+                    front.filter = front.filter.take().or(filter);
+                }
             }
         }
         self.metrics.dropped.add(dropped as u64);

@@ -3,11 +3,12 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::platform::Signals;
+use crate::platform::{Signal, Signals};
 use crate::settings::TailSettings;
 use crate::sink::SinkError;
 
 use super::build::Pipeline;
+use super::filter_updates::Nudge;
 use super::queue_monitor::QueueMonitor;
 use super::reader::ReadError;
 use super::shutdown::{Shutdown, StopReason};
@@ -30,7 +31,7 @@ pub(super) async fn drive(
     observer: RunObserver<'_>,
 ) -> RunResult {
     let RunObserver { tick_every, on_event } = observer;
-    let Pipeline { reader, witness, mut written, thread, stop, metrics } = pipeline;
+    let Pipeline { reader, witness, mut written, thread, nudge, stop, metrics } = pipeline;
     on_event(RunEvent::Started);
     let mut reader = pin!(reader.run());
     let mut witness = pin!(read_witness(witness));
@@ -51,6 +52,7 @@ pub(super) async fn drive(
             result = &mut written => break result,
             () = &mut witness => {}
             signal = signals.next() => match on_signal(signal.into(), &mut stop_signals, &stop) {
+                None if signal == Signal::Reload => look_at_filters(&nudge),
                 None => on_event(RunEvent::StatusRequested),
                 Some(SignalResponse::Stop) => {
                     drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
@@ -84,7 +86,16 @@ pub(super) async fn drive(
     run_result(read, written.ok(), &stop)
 }
 
-/// Passes a stop request on, if it is the first; `None` for a request for the status.
+/// Obeys SIGUSR2.
+fn look_at_filters(nudge: &Nudge) {
+    if !nudge.look() {
+        tracing::warn!(
+            "SIGUSR2 asks for a look at the files of -c, -d and --exclude, and none is given with @FILE"
+        );
+    }
+}
+
+/// Passes a stop request on, if it is the first; `None` for a request that does not stop the run.
 fn on_signal(
     request: SignalRequest,
     stop_signals: &mut StopSignals,

@@ -164,6 +164,25 @@ impl GapDetector {
         }
     }
 
+    /// Returns the detector for a connection that replays events from before a change of the
+    /// filter. The server may omit them for the new filter, so that only its own notice proves a
+    /// gap. That it has renumbered its events shows as always.
+    #[must_use]
+    pub fn after_filter_change(connection: &ConnectionInfo, position: &Position) -> Self {
+        if let Some(notice) = Self::from_server_notice(connection, Some(position)) {
+            return notice;
+        }
+        let (origin, of) = (&position.origin, &connection.origin);
+        let is_same = origin.server == of.server && origin.kind == of.kind;
+        match connection.requested {
+            RequestedCursor::Seq(seq) if is_same && position.rewind_to.seq == Some(seq) => {
+                let newest = EventPosition { seq: None, ..position.newest };
+                Self::BySeq { requested: seq, newest }
+            }
+            _ => Self::Settled,
+        }
+    }
+
     /// Returns the detector for a gap that the server itself reported, if it did.
     fn from_server_notice(
         connection: &ConnectionInfo,

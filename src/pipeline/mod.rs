@@ -10,6 +10,7 @@ pub mod channel;
 pub mod dedup;
 mod driver;
 pub mod feedback;
+pub mod filter_updates;
 pub mod gap_detector;
 pub mod handoff;
 pub mod history;
@@ -33,7 +34,7 @@ use crate::checkpoint::worker::CheckpointWorker;
 use crate::compression::dictionary::Dictionary;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::Metrics;
-use crate::position::{Position, Resume, StartPosition, TimeUs};
+use crate::position::{FilterSince, Position, Resume, StartPosition, TimeUs};
 use crate::render::Renderer;
 use crate::settings::TailSettings;
 use crate::sink::{Sink, SinkError};
@@ -41,6 +42,7 @@ use crate::source::v2::dictionaries::Dictionaries;
 
 use build::build;
 use driver::drive;
+use filter_updates::FilterUpdates;
 use history::History;
 use reader::ReadError;
 use shutdown::{Shutdown, StopReason};
@@ -50,6 +52,10 @@ use shutdown::{Shutdown, StopReason};
 pub struct PipelineInputs {
     /// Where the run starts.
     pub start: StartPosition,
+    /// Where an earlier run changed the filter, if the run resumes.
+    pub filter_since: Option<FilterSince>,
+    /// The filters to change to while the run is active.
+    pub filters: FilterUpdates,
     /// Lines to write before all others.
     pub history: Option<History>,
     /// The requested time of a run that reads history, which may begin later without a gap.

@@ -17,6 +17,8 @@ pub enum SignalRequest {
     Stop(StopReason),
     /// To print its status (SIGUSR1).
     Status,
+    /// To look whether the files of the filter have changed (SIGUSR2).
+    Reload,
 }
 
 /// What a run does after a stop signal.
@@ -60,6 +62,7 @@ impl From<Signal> for SignalRequest {
             Signal::Terminate => Self::Stop(StopReason::Terminated),
             Signal::CpuTime => Self::Stop(StopReason::CpuTime),
             Signal::Status => Self::Status,
+            Signal::Reload => Self::Reload,
         }
     }
 }

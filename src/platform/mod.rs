@@ -39,6 +39,8 @@ pub enum Signal {
     CpuTime,
     /// SIGUSR1; never on Windows.
     Status,
+    /// SIGUSR2; never on Windows.
+    Reload,
 }
 
 /// Standard output as the system describes it.

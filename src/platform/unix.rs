@@ -292,6 +292,7 @@ pub struct Signals {
     terminate: Stream,
     hangup: Stream,
     user: Stream,
+    reload: Stream,
     cpu_time: Stream,
     _too_large: Stream,
 }
@@ -308,6 +309,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
+            reload: signal(SignalKind::user_defined2())?,
             cpu_time: signal(SignalKind::from_raw(Number::XCPU.as_raw()))?,
             // Registered so that it does not end the process. The write that exceeded the limit on
             // file sizes then fails like any other write.
@@ -323,6 +325,7 @@ impl Signals {
             _ = self.hangup.recv() => Signal::Terminate,
             _ = self.cpu_time.recv() => Signal::CpuTime,
             _ = self.user.recv() => Signal::Status,
+            _ = self.reload.recv() => Signal::Reload,
         }
     }
 }

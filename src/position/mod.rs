@@ -7,11 +7,14 @@
 pub mod clock;
 pub mod cursor_unit;
 pub mod dedup_window;
+mod filter_stamp;
 pub mod gap;
 pub mod rollover;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use filter_stamp::{FilterSince, FilterStamp};
 
 /// An instant in microseconds since the Unix epoch, as Jetstream's `time_us` counts it.
 ///

@@ -30,13 +30,7 @@ pub type Checked<T> = Result<T, BadColumn>;
 /// # Errors
 /// [`BadColumn`].
 pub fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
-    let kind: Option<String> = column(row, "server_kind")?;
-    let kind = match kind.as_deref() {
-        Some("legacy") => ServerKind::Legacy,
-        Some("v2") => ServerKind::V2,
-        Some(other) => return bad("server_kind", format!("is {other:?}, neither legacy nor v2")),
-        None => return bad("server_kind", "is empty"),
-    };
+    let kind = server_kind(row, "server_kind")?;
     let position = Position {
         origin: Origin {
             server: Arc::from(server),
@@ -50,6 +44,20 @@ pub fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
     let blob: Option<Vec<u8>> = column(row, "identities")?;
     let Some(blob) = blob else { return bad("identities", "is empty") };
     Ok(Resume { position, identities: identities(&blob)? })
+}
+
+/// Reads the kind of a server.
+///
+/// # Errors
+/// [`BadColumn`].
+pub fn server_kind(row: &Row<'_>, name: &'static str) -> Checked<ServerKind> {
+    let kind: Option<String> = column(row, name)?;
+    match kind.as_deref() {
+        Some("legacy") => Ok(ServerKind::Legacy),
+        Some("v2") => Ok(ServerKind::V2),
+        Some(other) => bad(name, format!("is {other:?}, neither legacy nor v2")),
+        None => bad(name, "is empty"),
+    }
 }
 
 /// Reads the place of an event from two columns.

@@ -7,7 +7,7 @@ mod error;
 mod v1;
 mod v2;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -47,8 +47,8 @@ const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
 /// What all connections of a run share.
 #[derive(Debug)]
 pub struct Client {
-    /// The filter to request.
-    pub filter: Filter,
+    /// The filter to request; see [`Client::set_filter`].
+    pub filter: Mutex<Arc<Filter>>,
     /// Chooses the protocol for each server.
     pub negotiator: Negotiator,
     /// The format of the lines of v2 events.
@@ -86,6 +86,17 @@ pub struct ConnectRequest<'a> {
 }
 
 impl Client {
+    /// Returns the filter that new connections request.
+    #[must_use]
+    pub fn filter(&self) -> Arc<Filter> {
+        Arc::clone(&self.filter.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets the filter that new connections request.
+    pub fn set_filter(&self, filter: Arc<Filter>) {
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = filter;
+    }
+
     /// Opens a connection and requests events.
     ///
     /// # Errors
@@ -94,9 +105,9 @@ impl Client {
         &self,
         request: ConnectRequest<'_>,
     ) -> Result<EventConnection, ConnectError> {
-        let Candidates { first, fallback } =
-            self.negotiator.candidates(request.endpoint, &self.filter);
-        self.negotiator.explain(request.endpoint, &self.filter);
+        let filter = self.filter();
+        let Candidates { first, fallback } = self.negotiator.candidates(request.endpoint, &filter);
+        self.negotiator.explain(request.endpoint, &filter);
         let error = match self.connect_with(first, request).await {
             Ok(connection) => return Ok(self.on_connected(connection, request)),
             Err(error) => error,
@@ -123,7 +134,7 @@ impl Client {
     ) -> EventConnection {
         let protocol = connection.protocol();
         self.negotiator.record(request.endpoint, protocol);
-        if protocol == Protocol::V1 && self.filter.markers.is_on() {
+        if protocol == Protocol::V1 && self.filter().markers.is_on() {
             self.negotiator.warn_of_missing_syncs();
         }
         self.metrics.protocol.set(if protocol == Protocol::V2 { 2 } else { 1 });
@@ -142,7 +153,7 @@ impl Client {
     /// Returns the filter fingerprint of positions in the archive.
     #[must_use]
     pub fn archive_fingerprint(&self) -> u64 {
-        (self.filter.fingerprint() ^ ARCHIVE_STREAM).max(1)
+        (self.filter().fingerprint() ^ ARCHIVE_STREAM).max(1)
     }
 
     /// Starts to read a server's archive.
@@ -157,7 +168,7 @@ impl Client {
         limits: &BackfillLimits,
     ) -> Result<Backfill, BackfillError> {
         let client = Arc::new(self.archive_client(endpoint, key));
-        Backfill::start(client, start, self.filter.clone(), self.shape, limits).await
+        Backfill::start(client, start, Filter::clone(&self.filter()), self.shape, limits).await
     }
 
     /// Returns the seq up to which a server's archive has everything after the seq `after`.
@@ -170,7 +181,7 @@ impl Client {
         after: u64,
         key: Option<ApiKey>,
     ) -> Result<u64, BackfillError> {
-        plan::sealed_tip(&self.archive_client(endpoint, key), &self.filter, after).await
+        plan::sealed_tip(&self.archive_client(endpoint, key), &self.filter(), after).await
     }
 
     fn archive_client(&self, endpoint: &Endpoint, key: Option<ApiKey>) -> ArchiveClient {

@@ -117,6 +117,11 @@ fn events(page: &mut Page, metrics: &Metrics) {
             &metrics.gaps,
         ),
         ("skytail_reconnects_total", "Connections after the first.", &metrics.reconnects),
+        (
+            "skytail_filter_changes_total",
+            "Changes of the filter because a file of -c, -d or --exclude changed.",
+            &metrics.filter_changes,
+        ),
     ];
     for (name, help, counter) in counters {
         page.counter(name, help, counter.get());
@@ -139,6 +144,9 @@ fn stream(page: &mut Page, metrics: &Metrics, run: &Run, now_us: u64) {
     page.gauge("skytail_last_event_timestamp_seconds", help, event_us as f64 / 1e6);
     let help = "Local time at which the newest event was processed; 0 before the first.";
     page.gauge("skytail_last_event_written_timestamp_seconds", help, at_us as f64 / 1e6);
+    let changed_us = metrics.filter_changed_at_us.get();
+    let help = "Local time of the last change of the filter during the run; 0 if there was none.";
+    page.gauge("skytail_filter_change_timestamp_seconds", help, changed_us as f64 / 1e6);
     let help = "Lag of the newest event behind the local clock when it was processed.";
     page.gauge("skytail_lag_seconds", help, at_us.saturating_sub(event_us) as f64 / 1e6);
 }

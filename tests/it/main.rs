@@ -21,6 +21,7 @@ mod dial;
 mod dictionary;
 #[cfg(unix)]
 mod documents;
+mod filter_files;
 mod guesses;
 mod handles;
 mod help;

@@ -156,7 +156,7 @@ fn processor(scenario: Scenario, start: &StartPosition) -> EventProcessor {
         filter.operations.push(Operation::Create);
     }
     let config = ProcessorConfig {
-        filter,
+        filter: Arc::new(filter),
         strict: false,
         limit: None,
         until: None,

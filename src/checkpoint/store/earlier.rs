@@ -17,6 +17,10 @@ const KEPT_US: u64 = 30 * 24 * 3600 * 1_000_000;
 const COLUMNS: &str = "updated_at_us, server, server_kind, newest_time_us, newest_seq, \
     rewind_time_us, rewind_seq, latest_time_us, identities, stream, set_time_us, set_seq, set_server";
 
+/// Forgets the filter in force: it belongs to the replaced position.
+const NO_FILTER: &str = "filter_fingerprint = NULL, filter_since_server = NULL, \
+    filter_since_kind = NULL, filter_since_time_us = NULL, filter_since_seq = NULL";
+
 /// Moves the position, if there is one, to the columns that `cursors list` shows.
 const KEEP_PREVIOUS: &str = "
 UPDATE consumers SET
@@ -39,7 +43,9 @@ const RESET: &str = "
 UPDATE consumers SET updated_at_us = :now,
   server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL, stream = NULL,
-  set_time_us = NULL, set_seq = NULL, set_server = NULL, is_asked_for = 0
+  set_time_us = NULL, set_seq = NULL, set_server = NULL, is_asked_for = 0,
+  filter_fingerprint = NULL, filter_since_server = NULL, filter_since_kind = NULL,
+  filter_since_time_us = NULL, filter_since_seq = NULL
 WHERE name = :name";
 
 const FORGET: &str = "
@@ -179,7 +185,7 @@ impl Store {
             connection.execute("DELETE FROM earlier_positions WHERE rowid = ?1", [row])?;
             keep(connection, consumer, now)?;
             let sql = format!(
-                "UPDATE consumers SET ({COLUMNS}) = (SELECT * FROM restored), is_asked_for = 1 WHERE name = ?1"
+                "UPDATE consumers SET ({COLUMNS}) = (SELECT * FROM restored), is_asked_for = 1, {NO_FILTER} WHERE name = ?1"
             );
             connection.execute(&sql, [consumer])?;
             connection.execute("DROP TABLE restored", [])?;

@@ -13,6 +13,19 @@ impl Store {
     /// [`StoreError`]; nothing is then changed.
     pub fn take_over(&mut self, former: &str, name: &str) -> Result<(), StoreError> {
         let keeps = !self.outputs(former)?.is_empty();
+        self.move_rows(former, name, keeps)
+    }
+
+    /// Moves everything that is saved under `former` to `name`, under which nothing is saved. The
+    /// caller holds the leases on both names.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then changed.
+    pub fn rename(&mut self, former: &str, name: &str) -> Result<(), StoreError> {
+        self.move_rows(former, name, false)
+    }
+
+    fn move_rows(&mut self, former: &str, name: &str, keeps: bool) -> Result<(), StoreError> {
         self.in_transaction(|connection| {
             copy(connection, "consumers", "name", former, name)?;
             copy_secrets(connection, former, name)?;

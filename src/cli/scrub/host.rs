@@ -16,6 +16,7 @@ use crate::cli::values::OrNever;
 use crate::event::batch::CompactBatch;
 use crate::event::header::Kind;
 use crate::metrics::Metrics;
+use crate::pipeline::filter_updates::FilterUpdates;
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineInputs, RunObserver};
 use crate::scrub::run::{Scrub, ScrubError};
@@ -94,6 +95,8 @@ pub fn read(scrub: Scrub, mut settings: TailSettings) -> anyhow::Result<Scrub> {
     let received = Arc::new(Mutex::new(received));
     let inputs = PipelineInputs {
         start: session.start,
+        filter_since: None,
+        filters: FilterUpdates::none(),
         history: None,
         history_start: None,
         checkpoint_worker: None,

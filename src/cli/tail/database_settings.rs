@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::args::TailArgs;
 use super::consumer_name::{self, Destination};
+use super::filter_files::list_names;
 use super::filter_settings::with_placeholder_dids;
 use super::render_settings::render_settings;
 use crate::cli::config::value_source::ValueSources;
@@ -48,8 +49,10 @@ pub fn database_settings(
     let (path, options) = parsed.map_err(|error| sources.usage_error("to", error))?;
     check_flags(args, filter, sources)?;
     let jq = args.render.jq.as_ref().map(|text| format!(" --jq {text}")).unwrap_or_default();
-    let words = consumer_name::derive(
+    // A file of the filter may change, and the database stays the same.
+    let words = consumer_name::derive_with(
         &with_placeholder_dids(filter, handles),
+        &list_names(args),
         &[],
         false,
         &Destination::Stdout,

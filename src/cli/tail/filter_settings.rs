@@ -12,9 +12,9 @@ use crate::filter::{Collections, Filter, Grep, Languages, Markers, Sample};
 use crate::source::handle::Handle;
 
 /// Most collections that a server accepts (protocol/jetstream-v1.md §3).
-const MAX_COLLECTIONS: usize = 100;
+pub(super) const MAX_COLLECTIONS: usize = 100;
 /// Most DIDs that a server accepts (protocol/jetstream-v1.md §3).
-const MAX_DIDS: usize = 10_000;
+pub(super) const MAX_DIDS: usize = 10_000;
 
 /// Returns the DIDs and the handles that `--did` names, each once.
 ///
@@ -116,11 +116,16 @@ fn sample(args: &FilterArgs, sources: &ValueSources) -> Result<Option<Sample>, U
     Ok(args.local.sample.and_then(|one_in| Sample::new(one_in, by)))
 }
 
+/// Returns whether `--exclude` leaves nothing of `--collection`, and no other kind is wanted.
+pub(super) fn leaves_nothing(filter: &Filter) -> bool {
+    filter.kinds == [Kind::Commit]
+        && !filter.collections.is_empty()
+        && filter.excluded.covers(&filter.collections)
+}
+
 /// Refuses `--exclude` if it leaves nothing of `--collection`, and no other kind is wanted.
 fn check_exclusion(filter: &Filter, sources: &ValueSources) -> Result<(), UsageError> {
-    let only_commits = filter.kinds == [Kind::Commit];
-    if only_commits && !filter.collections.is_empty() && filter.excluded.covers(&filter.collections)
-    {
+    if leaves_nothing(filter) {
         let collection = sources.of("collection");
         let problem = format!(
             "it leaves out everything that {collection} asks for: leave one of the two out, or make it narrower"

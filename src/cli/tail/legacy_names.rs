@@ -22,6 +22,7 @@ pub fn effective_name(store: &Store, settings: &TailSettings) -> Result<String, 
         Ok(has_outputs || store.names()?.contains(&consumer.name))
     };
     let owns = !consumer.is_chosen
+        && consumer.lists.is_empty()
         && consumer.former != consumer.name
         && (settings.output.is_some() || settings.to.is_some())
         && !is_known()?
@@ -40,6 +41,57 @@ pub fn is_output_of(record: &OutputRecord, settings: &TailSettings) -> bool {
         (None, Some(To::Broker(to))) => record.pattern == to.target.to_string(),
         (None, Some(To::Database(_)) | None) => false,
     }
+}
+
+/// Moves the cursor to `consumer` that was saved under a name made of the content of the filter's
+/// files. A later content would give another name.
+///
+/// # Errors
+/// As the state file reports, or if another run uses that name.
+pub fn adopt_content_cursor(
+    store: &mut Store,
+    state: &Path,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<()> {
+    let Some(former) = content_name(store, consumer, settings)? else { return Ok(()) };
+    let lease = Lease::acquire(state, &former)?;
+    let outputs = store.outputs(&former)?;
+    let is_own = outputs.iter().all(|record| is_output_of(record, settings));
+    match is_own {
+        true => store.rename(&former, consumer)?,
+        // Another command continues the output.
+        false => store.take_over(&former, consumer)?,
+    }
+    if !store.names()?.contains(&former) {
+        lease.remove();
+    }
+    tracing::warn!(
+        "continuing the cursor {former:?} as {consumer:?}, because the content of a filter's file is no longer part of the name"
+    );
+    Ok(())
+}
+
+/// Returns the name made of the content of the filter's files, if a cursor is saved under it and none
+/// under `consumer`.
+///
+/// # Errors
+/// As the state file reports.
+pub fn content_name(
+    store: &Store,
+    consumer: &str,
+    settings: &TailSettings,
+) -> Result<Option<String>, StoreError> {
+    let Some(by_content) = &settings.consumer.by_content else { return Ok(None) };
+    if store.load(consumer)?.is_some() {
+        return Ok(None);
+    }
+    for name in [by_content, &settings.consumer.former] {
+        if name != consumer && store.load(name)?.is_some() {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// Moves the cursor of a local server to `consumer` from the name that all local servers shared

@@ -10,7 +10,7 @@ use crate::cli::exit::UsageError;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::parquet::fields;
-use crate::settings::OutputSettings;
+use crate::settings::{ListNames, OutputSettings};
 use crate::sink::file::naming::Naming;
 use crate::sink::file::parquet::ParquetSettings;
 use crate::source::endpoint::Endpoint;
@@ -62,13 +62,14 @@ pub fn parquet_settings(
     given: &[String],
     endpoints: &[Endpoint],
     filter: &Filter,
+    lists: &ListNames,
     sources: &ValueSources,
 ) -> Result<ParquetSettings, UsageError> {
     let fields = fields::parse(given).map_err(|error| sources.usage_error("fields", error))?;
     let servers: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.label).collect();
     let metadata = [
         ("skytail.server", servers.join(",")),
-        ("skytail.filters", consumer_name::describe(filter)),
+        ("skytail.filters", consumer_name::describe(filter, lists)),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).to_vec();
     Ok(ParquetSettings { fields, metadata })

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::consumer_name::{self, Destination};
+use super::consumer_name::Destination;
+use super::start_settings::name_consumer;
 use super::stripe_settings::of_stripe;
 use crate::settings::TailSettings;
 use crate::source::handle::{self, ResolveOptions};
@@ -35,11 +36,11 @@ pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<Vec<(Strin
     let known = dids.iter().cloned().zip(handles).collect();
     settings.filter.dids.extend(dids);
     let TailSettings { filter, endpoints, demo, .. } = settings;
-    settings.consumer.former = consumer_name::derive_0_1_0(filter, endpoints, *demo);
+    let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
+    name_consumer(&mut settings.consumer, filter, endpoints, *demo, &to);
     if !settings.consumer.is_chosen {
-        let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
-        let name = consumer_name::derive(filter, endpoints, *demo, &to);
-        settings.consumer.name = of_stripe(&name, &settings.archive, settings.stop.until);
+        let name = &settings.consumer.name;
+        settings.consumer.name = of_stripe(name, &settings.archive, settings.stop.until);
     }
     if settings.archive.stripe.is_some() {
         settings.consumer.former.clone_from(&settings.consumer.name);

@@ -7,6 +7,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::demo::{AtEnd, DemoServer};
+use super::filter_files::FilterFiles;
+use super::filter_watch;
 use super::last::{ReadBack, Search};
 use super::markers;
 use super::observers::{ObserverConfig, Observers};
@@ -21,6 +23,7 @@ use crate::display::log;
 use crate::display::progress::{self, ProgressDisplay};
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
+use crate::pipeline::filter_updates::FilterUpdates;
 use crate::pipeline::history::History;
 use crate::pipeline::shutdown::Shutdown;
 use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver, RunResult};
@@ -35,10 +38,14 @@ use crate::sink::stdout::{self, Overlay, Stdout};
 ///
 /// # Errors
 /// A [`UsageError`] if the log can't be started.
-pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Result<Exit> {
+pub fn run_tail(
+    settings: TailSettings,
+    display: DisplaySettings,
+    files: Option<FilterFiles>,
+) -> anyhow::Result<Exit> {
     let terminal = Terminal::stderr();
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
-    Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
+    Ok(run(settings, display, files, &terminal).unwrap_or_else(|error| {
         tracing::error!("{}", format_chain(&error));
         exit_for_error(&error)
     }))
@@ -47,9 +54,10 @@ pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Res
 fn run(
     mut settings: TailSettings,
     display: DisplaySettings,
+    files: Option<FilterFiles>,
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
-    prepare(&mut settings)?;
+    let known = prepare(&mut settings)?;
     output_name::check_known(&settings)?;
     if let Some(reached) = session::reached_end(&settings)? {
         report::report_nothing_to_do(&reached, &settings, &display);
@@ -89,7 +97,9 @@ fn run(
         ReadBack::Ended(result) => *result,
         ReadBack::Found(start, history) => {
             settings.stop = rules_after(settings.stop, started, history.as_ref());
-            let start = RunStart { start, history, dictionaries, session: &mut session };
+            let filters = updates(files, &settings, known)?;
+            let session = &mut session;
+            let start = RunStart { start, history, filters, dictionaries, session };
             run_pipeline(&settings, &display, start, &metrics, &mut observers)
         }
     };
@@ -115,11 +125,26 @@ fn start_demo(
     Ok(Some(demo))
 }
 
+/// Begins to watch the files of the filter, if there are any. Each machine of a striped history must
+/// read with the same filter, and a witness compares what one filter takes, so that these files are
+/// then read once.
+fn updates(
+    files: Option<FilterFiles>,
+    settings: &TailSettings,
+    known: Vec<(String, String)>,
+) -> anyhow::Result<FilterUpdates> {
+    match files.filter(|_| settings.archive.stripe.is_none() && settings.witness.is_none()) {
+        Some(files) => filter_watch::watch(files, settings, known).context("watch the filter"),
+        None => Ok(FilterUpdates::none()),
+    }
+}
+
 /// Where a run starts.
 struct RunStart<'a> {
     start: StartPosition,
     /// The lines of `--last`.
     history: Option<History>,
+    filters: FilterUpdates,
     dictionaries: FoundDictionaries,
     session: &'a mut Session,
 }
@@ -131,11 +156,13 @@ fn run_pipeline(
     metrics: &Arc<Metrics>,
     observers: &mut Observers,
 ) -> RunResult {
-    let RunStart { start, history, dictionaries, session } = start;
+    let RunStart { start, history, filters, dictionaries, session } = start;
     let renderer = renderer(settings, display);
     let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
     let inputs = PipelineInputs {
         start,
+        filter_since: session.filter_since.take(),
+        filters,
         history,
         history_start: None,
         checkpoint_worker: session.checkpoint_worker.take(),

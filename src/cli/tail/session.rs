@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 
+use super::filter_since::filter_since;
 use super::open_database::{self, DatabaseLease};
 use super::{departure, legacy_names, open_output};
 use crate::checkpoint::CursorValue;
@@ -13,7 +14,7 @@ use crate::cli::exit::UsageError;
 use crate::display::summary::UnsavedReason;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::now_us;
-use crate::position::{Seq, StartPosition, TimeUs};
+use crate::position::{FilterSince, Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, To};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
@@ -24,6 +25,8 @@ use crate::sink::output_record::OutputRecord;
 #[derive(Debug)]
 pub struct Session {
     pub start: StartPosition,
+    /// Where an earlier run changed the filter, or where this one resumes with another.
+    pub filter_since: Option<FilterSince>,
     /// The secrets of the dedup keys.
     pub secrets: EventIdSecrets,
     /// Saves checkpoints; `None` if the run saves nothing.
@@ -56,12 +59,13 @@ impl Session {
         let lease = Lease::acquire(path, consumer)?;
         store.settle_rewrites()?;
         lease::remove_unused(path, || store.names().ok());
+        legacy_names::adopt_content_cursor(&mut store, path, consumer, settings)?;
         legacy_names::adopt_local_cursor(&mut store, path, consumer, settings)?;
         departure::check_repetition(&store, consumer, settings)?;
         let (mut output, database_lease) = open_sink(&mut store, consumer, settings)?;
         store.set_asked_for(departure::is_requested(settings));
         let mut database = output.as_mut().and_then(Sink::database);
-        let start = match (explicit_start(settings.cursor), &mut database) {
+        let mut start = match (explicit_start(settings.cursor), &mut database) {
             (Some(start), database) => {
                 let skipped =
                     departure::record_departure(&mut store, consumer, &start, TimeUs(now_us()));
@@ -77,6 +81,11 @@ impl Session {
                 })?
             }
         };
+        let stamp = match &database {
+            Some(database) => database.filter_stamp()?,
+            None => store.filter_stamp(consumer)?,
+        };
+        let filter_since = filter_since(stamp, &mut start, settings);
         let secrets = match database {
             Some(database) => database.secrets()?,
             None => store.identity_secrets(consumer)?,
@@ -89,6 +98,7 @@ impl Session {
             .context("start the checkpoint thread")?;
         Ok(Self {
             start,
+            filter_since,
             secrets,
             checkpoint_worker: Some(checkpoint_worker),
             output,
@@ -114,6 +124,7 @@ impl Session {
         };
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
+            filter_since: None,
             secrets: EventIdSecrets::random(),
             checkpoint_worker: None,
             output,
@@ -146,6 +157,8 @@ pub fn planned_start(settings: &TailSettings) -> anyhow::Result<StartPosition> {
     match store {
         Some(store) => {
             let consumer = legacy_names::effective_name(&store, settings)?;
+            let former = legacy_names::content_name(&store, &consumer, settings)?;
+            let consumer = former.unwrap_or(consumer);
             saved_start(&store, &consumer, settings)
         }
         None => Ok(explicit_start(settings.from).unwrap_or(StartPosition::Live)),
@@ -167,7 +180,9 @@ pub fn reached_end(settings: &TailSettings) -> anyhow::Result<Option<TimeUs>> {
     }
     let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
     let Some(store) = store else { return Ok(None) };
-    let saved = store.load(&legacy_names::effective_name(&store, settings)?)?;
+    let consumer = legacy_names::effective_name(&store, settings)?;
+    let former = legacy_names::content_name(&store, &consumer, settings)?;
+    let saved = store.load(&former.unwrap_or(consumer))?;
     let reached = match saved {
         Some(SavedCursor::Position(resume)) => Some(resume.position.newest.time),
         Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. })) => Some(time),

@@ -7,6 +7,7 @@ use super::archive_settings::archive_settings;
 use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::database_settings::{self, database_settings};
+use super::filter_files::list_names;
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::last::args::last_settings;
 use super::markers::{self, MarkerArgs};
@@ -140,7 +141,8 @@ fn outputs(
         output.objection = named.objection;
         if output.naming.is_parquet() {
             let fields = std::mem::take(&mut render.fields);
-            output.parquet = parquet_settings(&fields, endpoints, filter, sources)?;
+            let lists = list_names(args);
+            output.parquet = parquet_settings(&fields, endpoints, filter, &lists, sources)?;
         }
     }
     let broker = broker_settings(&args.output, sources)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{CursorArgs, TailArgs};
 use super::consumer_name::{self, Destination};
+use super::filter_files::list_names;
 use crate::checkpoint::default_state_path;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
@@ -95,12 +96,33 @@ fn consumer(args: &TailArgs, context: &StartContext<'_>) -> Consumer {
     let demo = args.source.demo;
     let chosen = args.cursor.consumer.clone();
     let destination = Destination::new(*output, *to);
-    Consumer {
+    let mut consumer = Consumer {
         is_chosen: chosen.is_some(),
-        name: chosen
-            .unwrap_or_else(|| consumer_name::derive(filter, endpoints, demo, &destination)),
-        former: consumer_name::derive_0_1_0(filter, endpoints, demo),
+        name: chosen.unwrap_or_default(),
+        former: String::new(),
+        lists: list_names(args),
+        by_content: None,
+    };
+    name_consumer(&mut consumer, filter, endpoints, demo, &destination);
+    consumer
+}
+
+/// Derives the names of a consumer from the filters, servers and output.
+pub fn name_consumer(
+    consumer: &mut Consumer,
+    filter: &Filter,
+    endpoints: &[Endpoint],
+    demo: bool,
+    destination: &Destination,
+) {
+    consumer.former = consumer_name::derive_0_1_0(filter, endpoints, demo);
+    if consumer.is_chosen {
+        return;
     }
+    let lists = &consumer.lists;
+    let by_content = || consumer_name::derive(filter, endpoints, demo, destination);
+    consumer.by_content = (!lists.is_empty()).then(by_content);
+    consumer.name = consumer_name::derive_with(filter, lists, endpoints, demo, destination);
 }
 
 /// Parses `--from`; live if it is not given.

@@ -21,6 +21,7 @@ use crate::display::log::{self, LogSettings};
 use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
+use crate::pipeline::filter_updates::FilterUpdates;
 use crate::pipeline::reader::ReadError;
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineError, PipelineInputs, RunEvent, RunObserver, RunResult};
@@ -139,6 +140,8 @@ impl TopRun<'_> {
         let from_us = replay_from_us(&session.start);
         let inputs = PipelineInputs {
             start: session.start,
+            filter_since: None,
+            filters: FilterUpdates::none(),
             history: None,
             history_start: None,
             checkpoint_worker: None,

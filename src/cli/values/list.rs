@@ -62,6 +62,19 @@ pub fn read_list<E>(
     max: usize,
     check: impl Fn(&str) -> Result<(), E>,
 ) -> Result<Vec<String>, ListError<E>> {
+    read_list_with(values, max, check, read_file)
+}
+
+/// As [`read_list`], with the text of each file from `read`.
+///
+/// # Errors
+/// As [`read_list`].
+pub fn read_list_with<E>(
+    values: &[String],
+    max: usize,
+    check: impl Fn(&str) -> Result<(), E>,
+    read: impl Fn(&PathBuf) -> Result<String, ListError<E>>,
+) -> Result<Vec<String>, ListError<E>> {
     let mut seen = HashSet::new();
     let mut list = Vec::new();
     let mut add = |value: &str, location: Location| {
@@ -77,7 +90,7 @@ pub fn read_list<E>(
             continue;
         };
         let path = PathBuf::from(path);
-        let text = read_file(&path)?;
+        let text = read(&path)?;
         let mut has_value = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -98,7 +111,10 @@ pub fn read_list<E>(
 }
 
 /// Reads a list file. Removes a byte order mark, which Windows editors write.
-fn read_file<E>(path: &PathBuf) -> Result<String, ListError<E>> {
+///
+/// # Errors
+/// If the file can't be read, or is larger than any list.
+pub fn read_file<E>(path: &PathBuf) -> Result<String, ListError<E>> {
     let failed = |error| ListError::File { path: path.clone(), error };
     let mut text = String::new();
     File::open(path)

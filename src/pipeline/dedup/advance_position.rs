@@ -56,6 +56,10 @@ impl EventProcessor {
         let is_other = self.position.as_ref().is_some_and(|p| Some(&p.origin) != origin);
         let resets_stream = is_other || self.renumbered_connection.take().is_some();
         if resets_stream {
+            if !is_other {
+                // The numbers of a change of the filter mean nothing any more, either.
+                self.filter_changes.clear();
+            }
             if self.backlog.is_enabled() {
                 let (window, position) = (self.window.clone(), self.position.clone());
                 self.previous_server = Some(PreviousServer { window, position });

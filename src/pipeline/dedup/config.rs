@@ -1,5 +1,7 @@
 //! What an [`super::EventProcessor`] is configured with.
 
+use std::sync::Arc;
+
 use crate::event::event_id::EventIdSecrets;
 use crate::filter::Filter;
 use crate::position::TimeUs;
@@ -8,8 +10,8 @@ use crate::settings::OnGap;
 /// The settings of the dedup stage.
 #[derive(Clone, Debug)]
 pub struct ProcessorConfig {
-    /// The events to emit.
-    pub filter: Filter,
+    /// The events to emit; see [`super::EventProcessor::change_filter`].
+    pub filter: Arc<Filter>,
     /// Whether every line must be valid JSON as a whole (`--strict`).
     pub strict: bool,
     /// Maximum number of lines to emit; markers don't count.

@@ -42,9 +42,11 @@ impl EventProcessor {
             true => Some(Taken::Wanted),
             false => self.config.filter.take(&header.header(line), line, self.shape),
         };
-        let is_wanted = taken.is_some();
-        let identity = is_wanted.then(|| self.identify(header, line));
+        let identity = taken.is_some().then(|| self.identify(header, line));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
+        let precedes = !is_known && self.precedes_filter(at, identity.is_some(), header, line);
+        let identity = identity.filter(|_| !precedes);
+        let is_wanted = identity.is_some();
         let is_claim = !is_known && self.is_claim(time);
         // A gap stops a run with `--on-gap fail` before its first event. An absurd time is placed
         // where the event came, and shows no gap.
@@ -55,6 +57,10 @@ impl EventProcessor {
         }
         if let Some(identity) = identity.filter(|_| is_known) {
             self.discard_duplicate(identity, at, time);
+            return Decision::Discard;
+        }
+        if precedes {
+            self.metrics.filtered.add(1);
             return Decision::Discard;
         }
         // The clock does not note a claim either: the surplus between two of them contradicts them,

@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod decide;
 mod event_times;
+mod filter_change;
 mod history;
 mod pipe_backlog;
 mod surplus;
@@ -30,7 +31,7 @@ use crate::event::format::EventFormat;
 use crate::metrics::Metrics;
 use crate::position::dedup_window::{DedupWindow, WindowSnapshot};
 use crate::position::rollover::{PeriodStart, RolloverTracker};
-use crate::position::{Position, Resume, StartPosition, TimeUs};
+use crate::position::{FilterSince, Position, Resume, StartPosition, TimeUs};
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::gap_detector::{Anomaly, GapDetector};
@@ -41,6 +42,7 @@ pub use config::ProcessorConfig;
 pub use witnessed::PassedEvent;
 
 use event_times::first_times;
+use filter_change::FilterChange;
 use pipe_backlog::{Checkpointable, PipeBacklog, Predecessor};
 use surplus::SurplusFilter;
 
@@ -64,6 +66,10 @@ pub struct EventProcessor {
     config: ProcessorConfig,
     /// Whether the filter lets every event through.
     is_unfiltered: bool,
+    /// The fingerprint of the filter in force.
+    filter_fingerprint: u64,
+    /// The latest changes of the filter, in order.
+    filter_changes: Vec<FilterChange>,
     identities: EventIdHasher,
     /// The hash seed of 0.1.0, as long as dedup keys of such a run decide what is new.
     legacy_seed: Option<u64>,
@@ -177,6 +183,8 @@ impl EventProcessor {
         let max_time = position.as_ref().map_or(TimeUs(0), |position| position.max_time);
         Self {
             is_unfiltered: config.filter.accepts_all(),
+            filter_fingerprint: config.filter.fingerprint(),
+            filter_changes: Vec::new(),
             identities: EventIdHasher::new(config.secrets.key),
             legacy_seed: config.secrets.legacy_seed.filter(|_| position.is_some()),
             rollovers: RolloverTracker::new(config.period_us, max_time),
@@ -205,6 +213,13 @@ impl EventProcessor {
             config,
             metrics,
         }
+    }
+
+    /// Restores where an earlier run changed the filter.
+    #[must_use]
+    pub fn with_filter_since(mut self, since: Option<FilterSince>) -> Self {
+        self.filter_changes = since.map(FilterChange::restore).into_iter().collect();
+        self
     }
 
     /// Stages the lines of `batch` that are to be written. `now` is this machine's clock.
@@ -313,13 +328,18 @@ impl EventProcessor {
         self.connection_time = instant.unwrap_or(TimeUs(0));
         let is_same = |position: &&Position| position.origin == connection.origin;
         self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
-        self.gap_detector = GapDetector::of(
-            connection,
-            self.position.as_ref(),
-            &self.window,
-            &self.config.filter,
-            self.renumbered_connection.is_some(),
-        );
+        self.gap_detector = match &self.position {
+            Some(position) if self.rewinds_before_filter() => {
+                GapDetector::after_filter_change(connection, position)
+            }
+            position => GapDetector::of(
+                connection,
+                position.as_ref(),
+                &self.window,
+                &self.config.filter,
+                self.renumbered_connection.is_some(),
+            ),
+        };
         self.connection = Some(Arc::clone(connection));
     }
 }

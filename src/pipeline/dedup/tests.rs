@@ -13,7 +13,7 @@ const T0: u64 = 1_783_000_000_000_000;
 
 fn processor() -> EventProcessor {
     let config = ProcessorConfig {
-        filter: Filter::default(),
+        filter: Arc::new(Filter::default()),
         strict: false,
         limit: None,
         until: None,

@@ -111,6 +111,9 @@ impl Reader {
             is_clamped: false,
         });
         let ended = self.forward_backfill(&mut backfill, &connection, retry).await;
+        if matches!(ended, Err(Disconnect::FilterChanged)) {
+            retry.interrupted_backfill = Some(beginning);
+        }
         backfill.end().await;
         ended
     }
@@ -129,7 +132,7 @@ impl Reader {
         );
         let mut tick = tokio::time::interval(TICK);
         loop {
-            let step = match self.next_step(backfill, &mut monitor, &mut tick).await {
+            let step = match self.next_step(backfill, &mut monitor, &mut tick, retry).await {
                 Err(Disconnect::Archive(BackfillError::BudgetSpent)) => {
                     return self.stop_after_drain(StopReason::ArchiveBudget).await;
                 }
@@ -185,9 +188,12 @@ impl Reader {
         backfill: &mut Backfill,
         monitor: &mut BackfillMonitor,
         tick: &mut Interval,
+        retry: &RetryState,
     ) -> Result<Option<BackfillStep>, Disconnect> {
         // One future for all ticks: a request that takes longer than a tick must not begin again.
         let mut next = pin!(backfill.next());
+        // The pool that decodes blocks has the filter, too.
+        let mut filter_step = pin!(self.filter_step(None, &retry.filter_pace));
         loop {
             tokio::select! {
                 biased;
@@ -195,6 +201,7 @@ impl Reader {
                 _ = tick.tick() => {
                     monitor.observe(Instant::now(), self.metrics.backfill.at_seq.get())?;
                 }
+                _ = &mut filter_step => return Err(Disconnect::FilterChanged),
                 step = &mut next => return Ok(step?),
             }
         }

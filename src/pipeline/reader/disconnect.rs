@@ -50,6 +50,9 @@ pub(super) enum Disconnect {
     /// The server lags behind the output, and there are others.
     #[error("the server lags behind: its newest event is {0}")]
     Lagging(TimeUs),
+    /// The filter has changed, and the server must be asked again.
+    #[error("the filter has changed")]
+    FilterChanged,
     /// The first server works again, and `--prefer-first` is given.
     #[error("the first server is well again")]
     PrimaryRecovered,

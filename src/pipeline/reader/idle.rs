@@ -188,7 +188,7 @@ impl Reader {
         if !stream.was_unfiltered() || batch.is_empty() {
             return;
         }
-        let filter = &self.client.filter;
+        let filter = self.client.filter();
         let most_bytes = filter.max_message_bytes.map_or(usize::MAX, |max| max as usize);
         let mut wanted = self.sender.empty_batch();
         for i in 0..batch.len() {

@@ -10,6 +10,7 @@ mod backfill;
 mod disconnect;
 mod endpoint_state;
 mod failback;
+mod filter_change;
 mod history;
 mod idle;
 mod join;
@@ -40,6 +41,7 @@ use crate::source::protocol::Protocol;
 
 use super::channel::Sender;
 use super::feedback::WriterFeedback;
+use super::filter_updates::FilterUpdates;
 use super::handoff::inline_writer::SharedWriter;
 use super::history::History;
 use super::shutdown::{Shutdown, StopReason};
@@ -84,6 +86,8 @@ pub struct Reader {
     pub writer: Option<Arc<SharedWriter<Writer>>>,
     /// What the writer reports.
     pub feedback: Arc<WriterFeedback>,
+    /// The filters to change to.
+    pub filters: FilterUpdates,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// Stops the run.
@@ -179,6 +183,9 @@ impl Reader {
         }
         let mut retry = self.initial_retry_state();
         loop {
+            if self.change_between(&mut retry).await.is_err() {
+                return Ok(());
+            }
             let disconnect = self.connect_and_read(&mut retry).await;
             self.metrics.connected.set(0);
             if matches!(disconnect, Disconnect::Stopped) || self.stop.reason().is_some() {

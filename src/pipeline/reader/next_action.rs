@@ -84,6 +84,8 @@ pub(super) enum Learned {
     StreamIsBetter,
     /// The first server of the list works again.
     PrimaryRecovered,
+    /// The filter has changed.
+    FilterChanged,
 }
 
 /// Decides what to do after `disconnect`.
@@ -105,6 +107,7 @@ pub(super) fn next_action(disconnect: &Disconnect, facts: &Facts) -> NextAction 
         Disconnect::ScannedTo(limit) => ConnectNow(Learned::ScannedTo(*limit)),
         Disconnect::Renumbered => ConnectNow(Learned::Renumbered),
         Disconnect::PrimaryRecovered => ConnectNow(Learned::PrimaryRecovered),
+        Disconnect::FilterChanged => ConnectNow(Learned::FilterChanged),
         Disconnect::ArchiveFaster(live_rate) => ConnectNow(Learned::ArchiveFaster(*live_rate)),
         Disconnect::ArchiveSlower { .. } | Disconnect::ArchiveGap(_) => {
             ConnectNow(Learned::StreamIsBetter)

@@ -60,9 +60,9 @@ impl Reader {
         let limits = self.limits_here(retry);
         let scan = Scan::new(stream, Instant::now());
         let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };
-        let mut rejected = pin!(self.feedback.numbers_rejected(stream.number()));
-        let mut primary_recovered = pin!(self.primary_recovered(retry.current));
-        let mut archive_is_faster = pin!(self.archive_is_faster(retry));
+        let mut reason_to_leave = pin!(self.reason_to_leave(stream.number(), retry));
+        let (protocol, pace) = (Some(stream.protocol()), &retry.filter_pace);
+        let mut filter_step = pin!(self.filter_step(protocol, pace));
         let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
         let mut work = WorkBudget::new();
@@ -77,9 +77,12 @@ impl Reader {
                     self.on_tick(alive, stream, &mut watch)?;
                     continue;
                 }
-                () = &mut rejected => return Err(Disconnect::Renumbered),
-                rate = &mut archive_is_faster => return Err(Disconnect::ArchiveFaster(rate)),
-                () = &mut primary_recovered => return Err(Disconnect::PrimaryRecovered),
+                reason = &mut reason_to_leave => return Err(reason),
+                step = &mut filter_step => {
+                    self.take_filter_step(step, stream, pace)?;
+                    filter_step.set(self.filter_step(protocol, pace));
+                    continue;
+                }
                 filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled.map_err(Disconnect::from)
                 }
@@ -101,11 +104,18 @@ impl Reader {
                 let limit = limit.filter(|limit| scan.has_reached(*limit));
                 return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
             }
-            match filled {
-                Ok(Fill::Full | Fill::WouldBlock) => {}
-                Err(disconnect) => return Err(disconnect),
-            }
+            let (Fill::Full | Fill::WouldBlock) = filled?;
             work.yield_if_spent().await;
+        }
+    }
+
+    /// Waits until a connection that works must end all the same.
+    async fn reason_to_leave(&self, connection: u64, retry: &RetryState) -> Disconnect {
+        tokio::select! {
+            biased;
+            () = self.feedback.numbers_rejected(connection) => Disconnect::Renumbered,
+            rate = self.archive_is_faster(retry) => Disconnect::ArchiveFaster(rate),
+            () = self.primary_recovered(retry.current) => Disconnect::PrimaryRecovered,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
 
 use super::endpoint_state::EndpointState;
+use super::filter_change::FilterPace;
 use super::next_action::{Facts, Learned, NextAction, next_action};
 use super::rewind::{MIN_MARGIN_US, after_archive, resume_cursor};
 use super::{Disconnect, ReadError, Reader};
@@ -69,6 +70,10 @@ pub(super) struct RetryState {
     /// The position at the end of the last backfill, and the number of backfills in a row that
     /// ended there.
     pub(super) backfill_attempts: (Option<EventPosition>, u32),
+    /// Where the backfill started that a change of the filter has interrupted.
+    pub(super) interrupted_backfill: Option<BackfillStart>,
+    /// When the filter was changed last.
+    pub(super) filter_pace: FilterPace,
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
@@ -100,6 +105,8 @@ impl RetryState {
             replaced_rate: None,
             backfill_rate: None,
             backfill_attempts: (None, 0),
+            interrupted_backfill: None,
+            filter_pace: FilterPace::default(),
             was_sound: false,
             any_success: false,
             has_logged_unreachable: false,
@@ -312,6 +319,7 @@ impl Reader {
             }
             Learned::ArchiveFaster(live_rate) => self.on_archive_faster(live_rate, retry),
             Learned::StreamIsBetter => self.on_stream_better(disconnect, retry),
+            Learned::FilterChanged => self.on_filter_changed(retry),
             Learned::PrimaryRecovered => {
                 retry.current = 0;
                 let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);

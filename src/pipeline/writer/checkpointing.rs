@@ -83,7 +83,7 @@ impl Writer {
 
     /// Gets the proof of delivery from the sink, and passes it to the checkpoint worker with the
     /// position.
-    fn save(&mut self) -> Result<(), SinkError> {
+    pub(super) fn save(&mut self) -> Result<(), SinkError> {
         if !self.unsaved.is_due {
             return Ok(());
         }
@@ -104,7 +104,10 @@ impl Writer {
         self.proven = self.processor.position().cloned();
         if let Some(checkpoint_worker) = &self.config.checkpoint_worker {
             match self.processor.resume() {
-                Some(resume) => checkpoint_worker.save(Checkpoint::new(delivered, resume)),
+                Some(resume) => {
+                    let filter = self.processor.filter_stamp();
+                    checkpoint_worker.save(Checkpoint::new(delivered, resume).with_filter(filter));
+                }
                 None => save_files(checkpoint_worker, delivered)?,
             }
         } else {

@@ -68,9 +68,10 @@ impl Writer {
     /// Commits all lines with the position. A failure that may pass is reported once, and the next
     /// checkpoint tries again; the run waits only if no more lines can wait.
     pub(super) fn save_database(&mut self) -> Result<(), SinkError> {
-        let resume = self.processor.resume();
+        let (resume, filter) = (self.processor.resume(), self.processor.filter_stamp());
         let delivered = loop {
             let Some(database) = self.config.sink.database() else { return Ok(()) };
+            database.set_filter(filter.clone());
             let error = match database.commit(resume.as_ref()) {
                 Ok(delivered) => break delivered,
                 Err(error) => error,
@@ -140,7 +141,8 @@ impl Writer {
         if let (Some(worker), Some(resume)) =
             (&self.config.checkpoint_worker, self.processor.resume())
         {
-            worker.save(Checkpoint::new(delivered, resume));
+            let filter = self.processor.filter_stamp();
+            worker.save(Checkpoint::new(delivered, resume).with_filter(filter));
         }
     }
 

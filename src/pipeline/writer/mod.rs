@@ -6,6 +6,7 @@
 mod checkpointing;
 mod closed_pipe;
 mod database;
+mod filter_change;
 mod held;
 mod report;
 mod witnessed;
@@ -185,7 +186,13 @@ impl BatchWriter for Writer {
         self.has_ended
     }
 
-    fn write(&mut self, item: Item) -> Option<Batch> {
+    fn write(&mut self, mut item: Item) -> Option<Batch> {
+        if let Some(filter) = item.filter.take() {
+            self.change_filter(filter);
+            if self.has_ended || item.batch.is_empty() {
+                return Some(item.batch);
+            }
+        }
         if self.config.arrival.is_some() && !item.is_history {
             self.hold(item);
             return None;
@@ -292,7 +299,7 @@ impl Writer {
 
     /// Filters and deduplicates a batch; the result is the open batch.
     fn process(&mut self, item: Item) {
-        let Item { mut batch, connection, gap, through, is_history } = item;
+        let Item { mut batch, connection, gap, through, is_history, filter: _ } = item;
         if let Some(gap) = gap {
             self.processor.report_gap(gap);
             self.report_anomaly(connection.number);

@@ -10,6 +10,7 @@ mod apply;
 pub mod error;
 pub mod export;
 pub mod fields;
+mod filter_stamp;
 mod gaps;
 mod history;
 mod log;
@@ -33,7 +34,7 @@ use crate::filter::Filter;
 use crate::platform::{self, FileId};
 use crate::position::clock::Clock;
 use crate::position::gap::Gap;
-use crate::position::{Origin, Resume, StartPosition, TimeUs};
+use crate::position::{FilterStamp, Origin, Resume, StartPosition, TimeUs};
 use crate::sink::{Delivered, WriteRequest};
 
 use apply::Fold;
@@ -112,6 +113,8 @@ pub struct Database {
     changes: Vec<ServerChange>,
     /// The filters to record with the first commit, if they change.
     new_stream: Option<String>,
+    /// The filter in force at the next position.
+    filter: Option<FilterStamp>,
     clock: Clock,
     /// The time before which tombstones were deleted.
     forgotten_us: u64,
@@ -160,6 +163,7 @@ impl Database {
             gaps: Vec::new(),
             changes: Vec::new(),
             new_stream: is_changed.then(|| settings.stream.clone()),
+            filter: None,
             clock,
             forgotten_us: 0,
             server,
@@ -205,6 +209,19 @@ impl Database {
                     .to_owned(),
             }),
         }
+    }
+
+    /// Sets the filter in force at the position of the next commit.
+    pub fn set_filter(&mut self, filter: FilterStamp) {
+        self.filter = Some(filter);
+    }
+
+    /// Returns the filter in force at the saved position, if it is known.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub fn filter_stamp(&self) -> Result<Option<FilterStamp>, DatabaseError> {
+        filter_stamp::load(&self.connection).map_err(|error| self.error(&error))
     }
 
     /// Records where a run begins, unless a position is saved.
@@ -333,6 +350,9 @@ impl Database {
         schema::put_meta(&transaction, "server", self.server.as_deref())?;
         if let Some(resume) = resume {
             position::save(&transaction, resume)?;
+            if let Some(filter) = &self.filter {
+                filter_stamp::save(&transaction, filter)?;
+            }
         }
         transaction.commit()?;
         self.new_stream = None;

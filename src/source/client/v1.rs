@@ -24,7 +24,8 @@ impl Client {
         }
         let decompressor = self.decompressor(dictionary, request)?;
         let is_plain = !decompressor.is_enabled();
-        let subscription = Subscription::new(&self.filter, request.cursor, !is_plain);
+        let filter = self.filter();
+        let subscription = Subscription::new(&filter, request.cursor, !is_plain);
         let upgrade = UpgradeRequest {
             path: Protocol::V1.path().into(),
             query: subscription.query,
@@ -38,7 +39,7 @@ impl Client {
             );
         }
         let decoder = Decoder::V1(V1Decoder::new(decompressor, Arc::clone(&self.metrics)));
-        let fingerprint = self.filter.fingerprint();
+        let fingerprint = filter.fingerprint();
         let mut connection = self.connection(upgraded, decoder, fingerprint, request);
         connection.set_filter_update(subscription.filter_update);
         if let Some(hello) = subscription.hello {

@@ -35,6 +35,7 @@ impl Client {
             tls: &self.tls,
             timeout: self.connect_timeout,
         };
+        let filter = self.filter();
         let mut unavailable = None;
         let mut dictionary = match request.uncompressed {
             true => None,
@@ -48,7 +49,7 @@ impl Client {
             let id = dictionary.as_ref().map(|dictionary| dictionary.id);
             let upgrade = UpgradeRequest {
                 path: Protocol::V2.path().into(),
-                query: query(&self.filter, request.cursor, id),
+                query: query(&filter, request.cursor, id),
                 subprotocols: vec![SUBPROTOCOL.into()],
                 ..UpgradeRequest::default()
             };
@@ -75,7 +76,7 @@ impl Client {
         let decompressor = self.decompressor(dictionary.as_deref(), request)?;
         let metrics = Arc::clone(&self.metrics);
         let decoder = Decoder::V2(V2Decoder::new(self.shape, decompressor, metrics));
-        let fingerprint = (self.filter.fingerprint() ^ V2_STREAM).max(1);
+        let fingerprint = (filter.fingerprint() ^ V2_STREAM).max(1);
         Ok(self.connection(upgraded, decoder, fingerprint, request))
     }
 

@@ -25,6 +25,17 @@ impl EventConnection {
         self.server_filter.update = update;
     }
 
+    /// Asks the server to apply another filter from now on. It does not say when it does.
+    pub fn update_filter(&mut self, update: Option<String>) {
+        self.server_filter.update = update;
+        if !self.server_filter.is_lifted {
+            let update = self.server_filter.update.clone();
+            // If too much waits to be sent, the server keeps its filter, and sends more than is
+            // wanted.
+            self.enqueue_text(update.unwrap_or_else(|| NO_FILTER_UPDATE.to_owned()));
+        }
+    }
+
     /// Returns whether the server omits events and can be asked to send all.
     #[must_use]
     pub fn is_filtered(&self) -> bool {

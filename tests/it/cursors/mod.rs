@@ -331,10 +331,10 @@ fn a_file_that_is_not_a_state_file_is_refused_and_unchanged() {
 fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let home = Home::new();
     home.set("posts", "12");
-    home.sql("PRAGMA user_version = 9");
+    home.sql("PRAGMA user_version = 99");
     insta::allow_duplicates! {
         for args in [&["list"][..], &["show", "posts"], &["set", "posts", "13"], &["rm", "posts"]] {
-            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 7: update skytail, or name another file with --state FILE");
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 99, from a newer skytail; this one knows formats up to 8: update skytail, or name another file with --state FILE");
         }
     }
 }

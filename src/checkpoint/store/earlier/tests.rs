@@ -19,7 +19,11 @@ fn checkpoint(time: u64) -> Checkpoint {
     let origin =
         Origin { server: Arc::from("example.com"), kind: ServerKind::V2, filter_fingerprint: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
-    Checkpoint { resume: Resume { position, identities: vec![1, time] }, outputs: vec![] }
+    Checkpoint {
+        resume: Resume { position, identities: vec![1, time] },
+        filter: None,
+        outputs: vec![],
+    }
 }
 
 fn times(store: &Store, now: TimeUs) -> Vec<u64> {

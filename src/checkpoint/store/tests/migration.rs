@@ -55,6 +55,11 @@ fn a_file_of_version_2_gets_the_new_tables_and_keeps_its_cursors() {
         .execute_batch(
             "DROP TABLE outputs; ALTER TABLE gaps DROP COLUMN count; DROP TABLE earlier_positions;
              DROP TABLE broker_offsets; DROP TABLE rewrites; ALTER TABLE consumers DROP COLUMN is_asked_for;
+             ALTER TABLE consumers DROP COLUMN filter_fingerprint;
+             ALTER TABLE consumers DROP COLUMN filter_since_server;
+             ALTER TABLE consumers DROP COLUMN filter_since_kind;
+             ALTER TABLE consumers DROP COLUMN filter_since_time_us;
+             ALTER TABLE consumers DROP COLUMN filter_since_seq;
              PRAGMA user_version = 2",
         )
         .unwrap();

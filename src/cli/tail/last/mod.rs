@@ -19,6 +19,7 @@ use super::startup::FoundDictionaries;
 use crate::display::units::{count, duration};
 use crate::event::event_id::{EventIdHasher, EventIdSecrets};
 use crate::metrics::{Metrics, now_us};
+use crate::pipeline::filter_updates::FilterUpdates;
 use crate::pipeline::history::History;
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver, RunResult};
@@ -171,6 +172,8 @@ impl Search<'_> {
         let (collector, kept) = Collector::new(room, Arc::clone(&found.known), self.secrets.key);
         let inputs = PipelineInputs {
             start: StartPosition::Time(start),
+            filter_since: None,
+            filters: FilterUpdates::none(),
             history: None,
             history_start: Some(start),
             checkpoint_worker: None,

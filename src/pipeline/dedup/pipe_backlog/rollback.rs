@@ -49,6 +49,7 @@ impl EventProcessor {
             }
             (Predecessor::Event(_), None) => false,
         };
+        self.limit_filter_changes();
         after_change.unwrap_or(0) + if is_undone { events } else { 0 }
     }
 }

@@ -1,0 +1,49 @@
+//! Where the filter of a run that resumes has replaced another one.
+
+use std::sync::Arc;
+
+use crate::display::units::counted;
+use crate::filter::Filter;
+use crate::position::{FilterSince, FilterStamp, StartPosition};
+use crate::settings::TailSettings;
+
+/// Returns where the filter in force replaced another one. If the filter is another one than that of
+/// the saved position, `stamp`, it replaces that one there.
+pub fn filter_since(
+    stamp: Option<FilterStamp>,
+    start: &mut StartPosition,
+    settings: &TailSettings,
+) -> Option<FilterSince> {
+    let (StartPosition::Resume(resume), Some(stamp)) = (start, stamp) else { return None };
+    let position = &mut resume.position;
+    if stamp.fingerprint == settings.filter.fingerprint() {
+        return stamp.since;
+    }
+    let mut at = position.newest;
+    if let Some(since) = stamp.since
+        && since.is_of(&position.origin)
+        && since.covers(at)
+    {
+        at = since.at;
+    }
+    if at.seq.is_some() {
+        // Up to here, nothing must be asked for again.
+        (position.newest, position.rewind_to) = (at, at);
+    }
+    let sizes = sizes(&settings.filter);
+    tracing::warn!("filter changed while no run was active: {sizes}; it applies after {at}");
+    let (server, kind) = (Arc::clone(&position.origin.server), position.origin.kind);
+    Some(FilterSince { server, kind, at })
+}
+
+/// Returns the sizes of the lists: `12 accounts, 2 collections`.
+fn sizes(filter: &Filter) -> String {
+    let lists = [
+        (filter.dids.len(), "account"),
+        (filter.collections.len(), "collection"),
+        (filter.excluded.len(), "excluded collection"),
+    ];
+    let lists = lists.into_iter().filter(|(size, _)| *size > 0);
+    let texts: Vec<String> = lists.map(|(size, word)| counted(size as u64, word)).collect();
+    if texts.is_empty() { "no list".to_owned() } else { texts.join(", ") }
+}
