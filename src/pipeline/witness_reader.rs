@@ -20,6 +20,7 @@ use super::build::client;
 use super::channel::channel;
 use super::dedup::{EventProcessor, ProcessorConfig};
 use super::feedback::WriterFeedback;
+use super::filter_updates::FilterUpdates;
 use super::reader::{OnIdle, Reader};
 use super::shutdown::{Shutdown, StopReason};
 use super::witness::{WitnessLink, WitnessStream};
@@ -177,6 +178,8 @@ impl WitnessReader {
         }));
         let dictionaries = Arc::clone(&parts.dictionaries);
         Reader {
+            // The files of a filter are read once in a run with a witness.
+            filters: FilterUpdates::none(),
             endpoints: vec![endpoint],
             client: client(settings, parts.v1_dictionary.clone(), dictionaries, &metrics),
             start,

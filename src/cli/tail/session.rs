@@ -85,7 +85,6 @@ impl Session {
             Some(database) => database.filter_stamp()?,
             None => store.filter_stamp(consumer)?,
         };
-        let filter_since = filter_since(stamp, &mut start, settings);
         let secrets = match database {
             Some(database) => database.secrets()?,
             None => store.identity_secrets(consumer)?,
@@ -97,8 +96,8 @@ impl Session {
         let checkpoint_worker = CheckpointWorker::spawn(store, consumer.clone(), log_health)
             .context("start the checkpoint thread")?;
         Ok(Self {
+            filter_since: filter_since(stamp, &mut start, settings),
             start,
-            filter_since,
             secrets,
             checkpoint_worker: Some(checkpoint_worker),
             output,

@@ -60,8 +60,7 @@ impl EventProcessor {
             return Decision::Discard;
         }
         if precedes {
-            self.metrics.filtered.add(1);
-            return Decision::Discard;
+            return self.filter_out();
         }
         // The clock does not note a claim either: the surplus between two of them contradicts them,
         // and it is not noted.
@@ -70,12 +69,14 @@ impl EventProcessor {
             self.advance(at, time, is_wanted);
         }
         self.check_caught_up();
-        let Some(identity) = identity else {
-            self.metrics.filtered.add(1);
-            return Decision::Discard;
-        };
+        let Some(identity) = identity else { return self.filter_out() };
         self.emit(at, identity, taken == Some(Taken::Wanted));
         Decision::Emit
+    }
+
+    fn filter_out(&self) -> Decision {
+        self.metrics.filtered.add(1);
+        Decision::Discard
     }
 
     /// Returns whether only the event itself claims its time, in the surplus of another server. Such

@@ -17,7 +17,7 @@ pub fn save(connection: &Connection, stamp: &FilterStamp) -> rusqlite::Result<()
     schema::put_meta(connection, KEY, encode(stamp))
 }
 
-/// Reads the stamp; `None` if there is none, or if a person changed it.
+/// Reads the stamp, if there is a valid one.
 pub fn load(connection: &Connection) -> rusqlite::Result<Option<FilterStamp>> {
     Ok(schema::meta(connection, KEY)?.as_deref().and_then(decode))
 }
