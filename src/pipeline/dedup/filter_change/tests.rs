@@ -72,6 +72,7 @@ impl Consumer {
             strict: false,
             limit: None,
             until: None,
+            until_margin_us: 0,
             live_at: None,
             rewind_us: 50_000,
             secrets: EventIdSecrets { key: EventIdKey::new(1), legacy_seed: None },
