@@ -78,6 +78,8 @@ impl Item {
     /// Returns whether the lines of `next`, which directly follow, fit into this item's batch.
     fn can_absorb(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
+            && self.is_history == next.is_history
+            && self.filter.is_none()
             && self.through.is_none()
             && next.gap.is_none()
             && self.batch.is_encoded() == next.batch.is_encoded()

@@ -127,3 +127,16 @@ impl Recv {
         }
     }
 }
+
+#[test]
+fn lines_after_a_change_of_the_filter_are_not_appended_to_it() {
+    let (sender, receiver) = open(100, WhenFull::DropOldest);
+    let from = connection();
+    let filter = Arc::new(Filter::default());
+    sender.send(Item::filter_change(filter, Arc::clone(&from))).unwrap();
+    sender.send(item(&from, &[b"x"])).unwrap();
+    let Recv::Item(change) = receiver.recv(None) else { panic!("nothing came") };
+    assert!(change.filter.is_some() && change.batch.is_empty());
+    let Recv::Item(lines) = receiver.recv(None) else { panic!("nothing came") };
+    assert!(lines.filter.is_none() && !lines.is_history && lines.batch.len() == 1);
+}
