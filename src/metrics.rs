@@ -139,9 +139,12 @@ const MAX_MISSING_SERVERS: usize = 16;
 /// The collection of the events that have no count of their own.
 const OTHER_COLLECTION: &str = "other";
 
+/// Counts by collection.
+type CollectionCounts = BTreeMap<Box<str>, u64>;
+
 /// Counts of events that a server did not send, by server and collection.
 #[derive(Debug, Default)]
-pub struct MissingCounts(Mutex<BTreeMap<Arc<str>, BTreeMap<Box<str>, u64>>>);
+pub struct MissingCounts(Mutex<BTreeMap<Arc<str>, CollectionCounts>>);
 
 impl MissingCounts {
     /// Begins the counts of a server, so that its first missing event is an increase.

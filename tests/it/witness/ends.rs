@@ -89,9 +89,9 @@ fn a_witness_that_invents_times_can_not_move_the_run() {
 fn a_witness_that_reconnects_repeats_nothing() {
     let main = ScriptedServer::start([vec![
         Accept,
-        Send(texts(&main_events(|i| i < 300 && !main_lacks(i)))),
+        Send(texts(main_events(|i| i < 300 && !main_lacks(i)))),
         Pause(Duration::from_millis(300)),
-        Send(texts(&main_events(|i| i >= 300 && !main_lacks(i)))),
+        Send(texts(main_events(|i| i >= 300 && !main_lacks(i)))),
         Hang,
     ]]);
     let cut = |lines: &[String]| vec![Accept, Send(texts(lines))];

@@ -72,7 +72,7 @@ fn is_compared(i: u64) -> bool {
 }
 
 fn main_lacks(i: u64) -> bool {
-    is_compared(i) && i % 7 == 0
+    is_compared(i) && i.is_multiple_of(7)
 }
 
 fn witness_lacks(i: u64) -> bool {
