@@ -1,70 +1,9 @@
-//! Kills, hostile witnesses, and what a comparison can't be combined with.
+//! Reconnects, hostile witnesses, and what a comparison can't be combined with.
 
 use super::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::PATIENCE;
 use crate::support::scripted::Step::Pause;
-
-/// Returns the flags of runs that continue each other.
-fn resumed(scratch: &Scratch, main: &ScriptedServer, witness: &ScriptedServer) -> Tail {
-    witnessed(main, witness).state(scratch.path("state.db")).flags(&[
-        "--consumer",
-        "c",
-        "--cursor",
-        "auto",
-        "--from",
-        "oldest",
-        "--checkpoint-events",
-        "50",
-    ])
-}
-
-fn wait_until(condition: impl Fn() -> bool) {
-    let patience = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < patience, "waited too long");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-// Guards INV-1.
-#[test]
-fn a_killed_run_loses_nothing_that_was_undecided() {
-    let scratch = Scratch::new();
-    let out = scratch.path("events.ndjson");
-    let file = out.to_str().unwrap();
-    // The first run ends after half of the events: the servers have no more then.
-    let first = |lines: Vec<String>| -> Vec<Step> {
-        let half = lines.len() / 2;
-        stay(&lines[..half])
-    };
-    let all = main_events(|i| !main_lacks(i));
-    let seen = witness_events(|i| !witness_lacks(i));
-    let main = ScriptedServer::start([first(all.clone()), stay(&all)]);
-    let witness = ScriptedServer::start([first(seen.clone()), stay(&seen)]);
-    let mut killed = resumed(&scratch, &main, &witness)
-        .flags(&["-o", file, "--checkpoint-every", "50ms"])
-        .start();
-    // Late ones have come, and the last second is undecided.
-    wait_until(|| {
-        let text = std::fs::read_to_string(&out).unwrap_or_default();
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let found = numbers(&lines);
-        found.contains(&273) && found.contains(&290)
-    });
-    killed.child.kill().unwrap();
-    drop(killed);
-    let until = format!("{}", FIRST_US + 585 * 100_000);
-    let run = resumed(&scratch, &main, &witness).flags(&["-o", file, "--until", &until]).run();
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let text = std::fs::read_to_string(&out).unwrap();
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let found = numbers(&lines);
-    let known: HashSet<u64> = found.iter().copied().collect();
-    let lost: Vec<u64> = (0..585).filter(|i| !known.contains(i)).collect();
-    assert_eq!((lost, found.len() - known.len()), (vec![], 0), "(lost, repeated)");
-}
 
 #[test]
 fn a_witness_that_invents_times_can_not_move_the_run() {

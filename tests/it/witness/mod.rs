@@ -104,25 +104,6 @@ fn two_servers_that_leave_out_events_have_all_of_them_between_them() {
     assert!(run.stderr.contains("did not send events that"), "{}", run.stderr);
 }
 
-// Guards INV-4.
-#[test]
-fn output_that_waits_keeps_the_order_of_each_account() {
-    let main = ScriptedServer::start([stay(&main_events(|i| !main_lacks(i)))]);
-    let witness = ScriptedServer::start([stay(&witness_events(|i| !witness_lacks(i)))]);
-    let run = witnessed(&main, &witness)
-        .flags(&["--witness-hold", "--cursor", "oldest", "-n", "560"])
-        .run();
-    run.ends_with(0);
-    let found = numbers(&run.lines);
-    assert_eq!(found.len(), 560);
-    for account in [0, 1] {
-        let own = |i: &u64| (i % 3).min(1) == account;
-        let printed: Vec<u64> = found.iter().copied().filter(own).collect();
-        let all: Vec<u64> = (0..EVENTS).filter(own).take(printed.len()).collect();
-        assert_eq!(printed, all, "account {account}");
-    }
-}
-
 #[test]
 fn output_that_waits_is_written_at_the_end_of_the_run() {
     let main = ScriptedServer::start([stay(&main_events(|_| true))]);
