@@ -4,11 +4,10 @@ mod ends;
 
 use std::collections::{HashMap, HashSet};
 
+use crate::support::FIRST_US;
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, texts};
-use crate::support::tail::TailProcess;
-use crate::support::{FIRST_US, Scratch};
 
 /// The events of a test, 100 ms apart: a minute of event time.
 const EVENTS: u64 = 600;
@@ -102,38 +101,6 @@ fn two_servers_that_leave_out_events_have_all_of_them_between_them() {
     assert!(run.stderr.contains(&of_main), "{of_main} is not in {}", run.stderr);
     // A server that lacks nothing is not accused.
     assert!(run.stderr.contains("did not send events that"), "{}", run.stderr);
-}
-
-#[test]
-fn output_that_waits_is_written_at_the_end_of_the_run() {
-    let main = ScriptedServer::start([stay(&main_events(|_| true))]);
-    let witness = ScriptedServer::start([stay(&witness_events(|_| true))]);
-    let (home, host, other) = (Scratch::new(), main.host(), witness.host());
-    let flags = ["--host", &host, "--witness", &other, "--witness-window", "1s", "--witness-hold"];
-    let rest = ["--cursor", "oldest", "--protocol", "v1", "--archive", "off"];
-    let mut run = TailProcess::start(&home.path(""), &[&flags[..], &rest[..]].concat());
-    // What has waited long enough comes at once, and the rest with the signal.
-    let mut lines = run.lines(580);
-    run.signal("INT");
-    let ended = run.wait();
-    assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    lines.extend(ended.rest);
-    assert_complete(&lines);
-}
-
-#[test]
-fn a_report_prints_nothing_that_only_the_witness_has() {
-    let main = ScriptedServer::start([stay(&main_events(|i| !main_lacks(i)))]);
-    let witness = ScriptedServer::start([stay(&witness_events(|_| true))]);
-    let until = format!("{}", FIRST_US + 585 * 100_000);
-    let run = witnessed(&main, &witness)
-        .flags(&["--cursor", "oldest", "--witness-only", "report", "--until", &until])
-        .flags(&["--log-format", "json"])
-        .run();
-    run.ends_with(0);
-    let found = numbers(&run.lines);
-    assert!(found.iter().all(|i| !main_lacks(*i)), "{found:?}");
-    assert!(run.stderr.contains("they are not printed"), "{}", run.stderr);
 }
 
 #[test]
