@@ -65,6 +65,7 @@ macro_rules! pages {
 pages! {
     readme: "README.md",
     brokers: "docs/guide/brokers.md",
+    changing_filters: "docs/guide/changing-filters.md",
     cursors: "docs/guide/cursors-and-resume.md",
     deletes: "docs/guide/deletes.md",
     files: "docs/guide/files.md",
