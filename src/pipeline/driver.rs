@@ -35,7 +35,7 @@ pub(super) async fn drive(
     on_event(RunEvent::Started);
     let mut reader = pin!(reader.run());
     let mut witness = pin!(read_witness(witness));
-    let mut read = None;
+    let (mut read, mut is_stopping) = (None, false);
     let mut stop_signals = StopSignals::default();
     let mut drain_warning = pin!(sleep_or_never(None));
     let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
@@ -43,7 +43,6 @@ pub(super) async fn drive(
     let monitors_queue = QueueMonitor::is_needed(&settings.buffer);
     let mut queue_tick = tokio::time::interval(CHECK_QUEUE_EVERY);
     let mut tick = tokio::time::interval(tick_every.unwrap_or(CHECK_QUEUE_EVERY));
-    let mut is_stopping = false;
     let written = loop {
         tokio::select! {
             result = &mut reader, if read.is_none() => {
