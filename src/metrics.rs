@@ -107,6 +107,8 @@ pub struct Metrics {
     pub backfill: BackfillProgress,
     /// The comparison with a second server.
     pub witness: WitnessMetrics,
+    /// Progress of the history of what lists gained.
+    pub side: SideBackfillProgress,
 }
 
 /// The comparison with a second server (`--witness`).
@@ -195,6 +197,23 @@ impl MissingCounts {
         let servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         servers.iter().map(|(server, counts)| (Arc::clone(server), counts.values().sum())).collect()
     }
+}
+
+/// Progress of `--backfill-new`. All seqs are the server's.
+#[derive(Debug, Default)]
+pub struct SideBackfillProgress {
+    /// Accounts and collections that wait for their history, or whose history is being read.
+    pub pending: Gauge,
+    /// The seq up to which the history is delivered; 0 while none is read.
+    pub at_seq: Gauge,
+    /// The seq at which it ends; 0 while none is read.
+    pub to_seq: Gauge,
+    /// Events of histories that were passed to the output.
+    pub events: Counter,
+    /// Accounts and collections whose history is complete.
+    pub completed: Counter,
+    /// Accounts and collections that became live without their whole history.
+    pub given_up: Counter,
 }
 
 /// Progress of the backfill from the archive. All seqs are the server's.

@@ -76,6 +76,8 @@ pub struct TailSettings {
     pub archive: Archive,
     /// The second server to compare with; it is the last one of `endpoints`.
     pub witness: Option<Witness>,
+    /// Whether what the lists of accounts and collections gain gets its history.
+    pub backfill_new: bool,
     /// What to do when events are missing.
     pub on_gap: OnGap,
     /// How long to write received events after a stop.

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
+use store::AdditionsCheckpoint;
+
 use crate::position::{FilterStamp, Resume, Seq, TimeUs};
 use crate::sink::{Delivered, Output};
 
@@ -41,13 +43,14 @@ pub struct Checkpoint {
     resume: Resume,
     filter: Option<FilterStamp>,
     outputs: Vec<Output>,
+    additions: Option<AdditionsCheckpoint>,
 }
 
 impl Checkpoint {
     /// Returns the checkpoint of the position that `delivered` proves.
     #[must_use]
     pub fn new(delivered: Delivered, resume: Resume) -> Self {
-        Self { resume, filter: None, outputs: delivered.into_outputs() }
+        Self { resume, filter: None, outputs: delivered.into_outputs(), additions: None }
     }
 
     /// Adds the filter in force at the position.
@@ -60,6 +63,18 @@ impl Checkpoint {
     #[must_use]
     pub fn filter(&self) -> Option<&FilterStamp> {
         self.filter.as_ref()
+    }
+
+    /// Adds the state of the lists that the same proof covers.
+    #[must_use]
+    pub fn with_additions(self, additions: Option<AdditionsCheckpoint>) -> Self {
+        Self { additions, ..self }
+    }
+
+    /// Returns the state of the lists; `None` without `--backfill-new`.
+    #[must_use]
+    pub fn additions(&self) -> Option<&AdditionsCheckpoint> {
+        self.additions.as_ref()
     }
 
     /// Returns the position.

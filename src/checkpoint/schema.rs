@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema version that this program writes, as SQLite's `user_version`.
-pub const VERSION: i32 = 8;
+pub const VERSION: i32 = 9;
 
 /// One entry per version, oldest first; the first makes an empty file version 1. A released entry
 /// is never edited: a change is a new entry.
@@ -146,6 +146,25 @@ ALTER TABLE consumers ADD COLUMN filter_since_server TEXT;
 ALTER TABLE consumers ADD COLUMN filter_since_kind TEXT;
 ALTER TABLE consumers ADD COLUMN filter_since_time_us INTEGER;
 ALTER TABLE consumers ADD COLUMN filter_since_seq INTEGER;
+",
+    "
+-- The accounts and collections of a consumer's lists, for --backfill-new.
+CREATE TABLE filter_entries (
+  consumer TEXT NOT NULL,
+  list TEXT NOT NULL,               -- 'collection' or 'did'
+  value TEXT NOT NULL,
+  addition INTEGER,                 -- what waits for its history; NULL for a live entry
+  PRIMARY KEY (consumer, list, value)
+) STRICT, WITHOUT ROWID;
+
+-- How far the history of what was added is delivered.
+CREATE TABLE filter_additions (
+  consumer TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  server TEXT,                      -- NULL before the first part of it is delivered
+  seq INTEGER,
+  PRIMARY KEY (consumer, number)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

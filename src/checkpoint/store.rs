@@ -1,24 +1,29 @@
 //! Reads and writes the state file. Threads and locks on names are in [`super::worker`] and
 //! [`super::lease`].
 
+mod additions;
 mod earlier;
 mod gaps;
 mod outputs;
 mod rewrites;
+mod secrets;
 mod takeover;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 pub use super::error::StoreError;
 pub use super::row::{Entry, ManualCursor, PreviousCursor, SavedCursor};
+pub use additions::AdditionsCheckpoint;
 pub use earlier::{CursorOverride, EarlierCursor};
 pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open, transfer};
-use crate::event::event_id::{EventIdKey, EventIdSecrets};
+use crate::event::event_id::EventIdKey;
+use crate::filter::additions::Additions;
 use crate::platform::{self, FileId};
 use crate::position::{FilterStamp, TimeUs};
 use crate::sink::output_record::OutputState;
@@ -36,6 +41,8 @@ pub struct Store {
     is_asked_for: Option<bool>,
     /// What the next save leaves.
     cursor_override: Option<CursorOverride>,
+    /// The lists that this program saved last.
+    saved_additions: Option<Arc<Additions>>,
 }
 
 const SAVE: &str = "
@@ -104,55 +111,25 @@ impl Store {
         let file_id = file_id_of(path);
         let secrets = (None, 0);
         let path = path.to_owned();
-        let mut store =
-            Self { connection, path, secrets, file_id, is_asked_for: None, cursor_override: None };
+        let mut store = Self {
+            connection,
+            path,
+            secrets,
+            file_id,
+            is_asked_for: None,
+            cursor_override: None,
+            saved_additions: None,
+        };
         let key = store.hexadecimal("identity_key", 32)?.map(EventIdKey::new);
         let seed = store.hexadecimal("identity_seed", 16)?.ok_or_else(|| store.no_seed())?;
         store.secrets = (key, seed as u64);
         Ok(store)
     }
 
-    /// Reads a number of `digits` hexadecimal digits from the table `meta`.
-    fn hexadecimal(&self, key: &str, digits: usize) -> Result<Option<u128>, StoreError> {
-        let found: Option<String> = self
-            .connection
-            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
-            .optional()
-            .map_err(|error| self.store_error(&error))?;
-        let Some(text) = found else { return Ok(None) };
-        let is_hex = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_hex);
-        let damaged = || StoreError::Damaged {
-            path: self.path.clone(),
-            cause: format!("{key} in the table meta is not {digits} hexadecimal digits"),
-        };
-        number.map(Some).ok_or_else(damaged)
-    }
-
-    fn no_seed(&self) -> StoreError {
-        let cause = "identity_seed is missing in the table meta".to_owned();
-        StoreError::Damaged { path: self.path.clone(), cause }
-    }
-
     /// Returns the path that it was opened with.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Returns what the identities of a consumer are made with: the secrets of the file, unless
-    /// the consumer brought its own along with an import.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the file holds no key: 0.1.0 wrote it, and it was opened to be read.
-    pub fn identity_secrets(&self, consumer: &str) -> Result<EventIdSecrets, StoreError> {
-        let own = |key: &str, digits| self.hexadecimal(&transfer::own_key(key, consumer), digits);
-        let (key, seed) = self.secrets;
-        let key = own("identity_key", 32)?.map(EventIdKey::new).or(key);
-        let seed = own("identity_seed", 16)?.map_or(seed, |seed| seed as u64);
-        let cause = "identity_key is missing in the table meta".to_owned();
-        let damaged = || StoreError::Damaged { path: self.path.clone(), cause };
-        Ok(EventIdSecrets { key: key.ok_or_else(damaged)?, legacy_seed: Some(seed) })
     }
 
     /// Returns the cursor saved under a name; `None` if there is no row, or if it was reset.
@@ -217,11 +194,15 @@ impl Store {
         }
         self.apply_cursor_override(consumer, now)?;
         let is_asked_for = self.is_asked_for;
-        if checkpoint.outputs().is_empty() {
+        if checkpoint.outputs().is_empty() && checkpoint.additions().is_none() {
             let done = save_position(&self.connection, consumer, checkpoint, is_asked_for, now);
             return done.map_err(|error| self.store_error(&error));
         }
+        let saved_additions = self.saved_additions.clone();
         self.in_transaction(|connection| {
+            if let Some(additions) = checkpoint.additions() {
+                additions::save(connection, consumer, additions, saved_additions.as_ref())?;
+            }
             let mut has_finished = false;
             for output in checkpoint.outputs() {
                 outputs::put(connection, consumer, output.record(), false)?;
@@ -231,7 +212,11 @@ impl Store {
                 outputs::forget_old(connection, consumer)?;
             }
             save_position(connection, consumer, checkpoint, is_asked_for, now)
-        })
+        })?;
+        if let Some(additions) = checkpoint.additions() {
+            self.saved_additions = Some(Arc::clone(&additions.state));
+        }
+        Ok(())
     }
 
     /// Saves a cursor that a user chose, and keeps the position that it replaces. The caller holds

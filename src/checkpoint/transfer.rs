@@ -236,6 +236,7 @@ impl Store {
             }
         }
         self.earlier(consumer, TimeUs(0))?;
+        self.additions(consumer)?;
         for saved in self.gaps(consumer, u32::MAX)? {
             if saved.count == 0 {
                 return Err(bad("count", "is 0".to_owned()));

@@ -96,6 +96,7 @@ impl Status {
             "reconnects": metrics.reconnects.get(),
             "dropped": metrics.dropped.get(),
             "gaps": metrics.gaps.get(),
+            "additions_pending": metrics.side.pending.get(),
         })
         .to_string()
     }
@@ -201,6 +202,12 @@ impl Status {
             line.add(Priority::Buffer, format!("buffer {filled}%"));
         }
         let (received, written) = (metrics.received.get(), metrics.written.get());
+        if metrics.side.pending.get() > 0 {
+            let (at, to) = (metrics.side.at_seq.get(), metrics.side.to_seq.get());
+            let percent = share(at, to).min(100);
+            let waiting = counted(metrics.side.pending.get(), "addition");
+            line.add(Priority::Segments, format!("history of {waiting} {percent}%"));
+        }
         if metrics.filtered.get() > 0 {
             line.add(
                 Priority::Written,

@@ -248,6 +248,20 @@ impl Batch {
         self.discard_partial_line();
     }
 
+    /// Moves the lines from this index on into a new batch, without gaps.
+    #[must_use]
+    pub fn split_off(&mut self, first: usize) -> Self {
+        let mut rest = Self::default();
+        if first == 0 {
+            return std::mem::take(self);
+        }
+        for (i, line) in self.lines().enumerate().skip(first) {
+            rest.push_with(line, self.header(i));
+        }
+        self.truncate(first);
+        rest
+    }
+
     /// Removes all lines. Keeps at most `keep_bytes` of allocated memory for lines, and as much for
     /// the sidecar.
     pub fn reset(&mut self, keep_bytes: usize) {

@@ -1,6 +1,7 @@
 //! Decides which events a run outputs. The same rules apply to requests to servers, to the output,
 //! and to `skytail serve`.
 
+pub mod additions;
 mod collections;
 mod diff;
 mod fingerprint;

@@ -23,12 +23,13 @@ use crate::source::net::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
 use super::channel::{Receiver, channel};
-use super::dedup::ProcessorConfig;
+use super::dedup::{EventProcessor, ProcessorConfig};
 use super::feedback::WriterFeedback;
 use super::filter_updates::Nudge;
 use super::handoff::inline_writer::SharedWriter;
-use super::reader::{OnIdle, Reader};
+use super::reader::{OnIdle, Reader, SideState};
 use super::shutdown::{Shutdown, StopReason};
+use super::side_lists::SideLists;
 use super::transform::TransformStage;
 use super::witness_reader::{WitnessParts, WitnessReader};
 use super::witness_setup::{self, WitnessSetup};
@@ -83,7 +84,8 @@ pub(super) fn build(
         stop: stop.clone(),
     };
     let processor = witness_setup::processor(settings, &rules, &start, &metrics);
-    let processor = processor.with_filter_since(inputs.filter_since);
+    let mut processor = processor.with_filter_since(inputs.filter_since);
+    let side = share_lists(inputs.side, &mut processor);
     let writer = Arc::new(SharedWriter::new(Writer::new(config, processor, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
     let reader = Reader {
@@ -102,6 +104,8 @@ pub(super) fn build(
         writer: Some(writer),
         feedback,
         filters: inputs.filters,
+        side,
+        side_state: SideState::default(),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
@@ -125,6 +129,13 @@ fn stop_at_zero(settings: &TailSettings, stop: &Shutdown) {
     if settings.stop.limit == Some(0) {
         stop.request(StopReason::Limit);
     }
+}
+
+/// Shares the lists of `--backfill-new`, and makes the first checkpoint save them.
+fn share_lists(lists: Option<SideLists>, processor: &mut EventProcessor) -> Option<Arc<SideLists>> {
+    let lists = Arc::new(lists?);
+    processor.set_additions(lists.additions());
+    Some(lists)
 }
 
 fn open_stdout() -> Result<Sink, PipelineError> {

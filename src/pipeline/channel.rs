@@ -8,6 +8,9 @@
 //! After a slow writer, the few lines that a quiet stream brings at a time are appended to the
 //! last queued batch: a queue of many small batches would hold far more memory than lines.
 //!
+//! Side history (`--backfill-new`) has a place for one item beside the queue, which the writer takes
+//! only while the queue is empty: so the stream never waits for more than one batch of it.
+//!
 //! This module decides what the queue holds; [`super::handoff`] decides who may write, and
 //! wakes the two sides.
 
@@ -15,14 +18,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use crate::event::batch::Batch;
 use crate::filter::Filter;
+use crate::filter::additions::Additions;
 use crate::metrics::Metrics;
 use crate::position::EventPosition;
 use crate::position::gap::Gap;
 use crate::settings::{Buffer, WhenFull};
 use crate::source::ConnectionInfo;
 
+use super::dedup::SideFeed;
 pub use super::handoff::Closed;
 use super::handoff::{Handoff, Queue};
 
@@ -54,13 +61,26 @@ pub struct Item {
     pub is_history: bool,
     /// The filter for these lines and all later ones, if it changes here.
     pub filter: Option<Arc<Filter>>,
+    /// What the lines belong to, if they are side history. They move no position.
+    pub side: Option<Arc<SideFeed>>,
+    /// The state of the lists from these lines on.
+    pub additions: Option<Arc<Additions>>,
 }
 
 impl Item {
     /// Returns an item without a gap and without a watermark.
     #[must_use]
     pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
-        Self { batch, connection, gap: None, through: None, is_history: false, filter: None }
+        Self {
+            batch,
+            connection,
+            gap: None,
+            through: None,
+            is_history: false,
+            filter: None,
+            side: None,
+            additions: None,
+        }
     }
 
     /// An item of lines to write as they are, before any other.
@@ -84,6 +104,9 @@ impl Item {
             && next.gap.is_none()
             && self.batch.is_encoded() == next.batch.is_encoded()
             && next.filter.is_none()
+            && self.side.is_none()
+            && next.side.is_none()
+            && next.additions.is_none()
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
             && self.batch.buffered_bytes() + next.batch.buffered_bytes() <= BATCH_BYTES
     }
@@ -96,6 +119,10 @@ pub struct ItemQueue {
     events: usize,
     bytes: usize,
     spare: Vec<Batch>,
+    /// An item of side history.
+    side: Option<Item>,
+    /// Wakes the source of side history when its place is free again.
+    side_taken: Arc<Notify>,
     bounds: Buffer,
     metrics: Arc<Metrics>,
 }
@@ -104,11 +131,14 @@ impl Queue for ItemQueue {
     type Item = Item;
 
     fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.side.is_none()
     }
 
     fn pop(&mut self) -> Option<Item> {
-        let item = self.items.pop_front()?;
+        let Some(item) = self.items.pop_front() else {
+            self.side_taken.notify_one();
+            return self.side.take();
+        };
         self.events -= item.batch.len();
         self.bytes -= item.batch.queued_bytes();
         self.publish();
@@ -118,8 +148,16 @@ impl Queue for ItemQueue {
 
 impl ItemQueue {
     fn new(bounds: Buffer, metrics: Arc<Metrics>) -> Self {
-        let (items, spare) = (VecDeque::new(), Vec::new());
-        Self { items, events: 0, bytes: 0, spare, bounds, metrics }
+        Self {
+            items: VecDeque::new(),
+            events: 0,
+            bytes: 0,
+            spare: Vec::new(),
+            side: None,
+            side_taken: Arc::new(Notify::new()),
+            bounds,
+            metrics,
+        }
     }
 
     fn publish(&self) {
@@ -227,6 +265,20 @@ impl Sender {
     /// [`Closed`] if the writer has ended.
     pub fn send(&self, item: Item) -> Result<u64, Closed> {
         self.0.send_with(|queue| queue.send(item))
+    }
+
+    /// Sends an item of side history as soon as the writer has taken the one before. Cancel-safe: an
+    /// item that was not sent is dropped.
+    ///
+    /// # Errors
+    /// [`Closed`] if the writer has ended.
+    pub async fn send_side(&self, item: Item) -> Result<(), Closed> {
+        let taken = self.0.with_queue(|queue| Arc::clone(&queue.side_taken));
+        while self.0.with_queue(|queue| queue.side.is_some()) {
+            // A wake-up between the check and this line is not lost: `Notify` stores it.
+            taken.notified().await;
+        }
+        self.0.send_with(|queue| queue.side = Some(item))
     }
 
     /// Waits until everything that was sent is written.

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::position::{Position, TimeUs};
+use super::dedup::SideReached;
+use crate::position::{Position, Seq, TimeUs};
 
 /// The newest position of the output, and the writer's findings about the connection.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct WriterFeedback {
     early_us: AtomicU64,
     /// The number of the connection whose sequence numbers contradict the position; 0 for none.
     renumbered: watch::Sender<u64>,
+    /// How far side history is delivered.
+    side: watch::Sender<Option<SideReached>>,
 }
 
 impl WriterFeedback {
@@ -27,6 +30,7 @@ impl WriterFeedback {
             position: Mutex::new(position),
             early_us: AtomicU64::new(0),
             renumbered: watch::Sender::new(0),
+            side: watch::Sender::new(None),
         }
     }
 
@@ -51,6 +55,32 @@ impl WriterFeedback {
     #[must_use]
     pub fn early(&self) -> Option<TimeUs> {
         Some(TimeUs(self.early_us.load(Relaxed))).filter(|time| time.0 > 0)
+    }
+
+    /// Sets how far side history is delivered.
+    pub fn set_side(&self, reached: Option<&SideReached>) {
+        self.side.send_if_modified(|side| {
+            let is_new = side.as_ref() != reached;
+            if is_new {
+                *side = reached.cloned();
+            }
+            is_new
+        });
+    }
+
+    /// Returns how far the history of an addition is delivered.
+    #[must_use]
+    pub fn side_reached(&self, addition: u32) -> Option<SideReached> {
+        self.side.borrow().clone().filter(|reached| reached.addition == addition)
+    }
+
+    /// Waits until the history of an addition is delivered up to `seq`.
+    pub async fn side_delivered(&self, addition: u32, seq: Seq) {
+        let is_there = |side: &Option<SideReached>| {
+            side.as_ref().is_some_and(|side| side.addition == addition && side.seq >= seq)
+        };
+        // The sender is a field of `self`, so this can't fail.
+        let _ = self.side.subscribe().wait_for(is_there).await;
     }
 
     /// Reports that a connection's sequence numbers contradict the position.

@@ -17,6 +17,7 @@ pub mod history;
 pub mod queue_monitor;
 pub mod reader;
 pub mod shutdown;
+pub mod side_lists;
 pub mod signals;
 mod sync;
 pub mod transform;
@@ -46,6 +47,7 @@ use filter_updates::FilterUpdates;
 use history::History;
 use reader::ReadError;
 use shutdown::{Shutdown, StopReason};
+use side_lists::SideLists;
 
 /// What a run needs beside its settings.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub struct PipelineInputs {
     pub filter_since: Option<FilterSince>,
     /// The filters to change to while the run is active.
     pub filters: FilterUpdates,
+    /// The lists of `--backfill-new`, whose live filter is that of the settings; `None` without it.
+    pub side: Option<SideLists>,
     /// Lines to write before all others.
     pub history: Option<History>,
     /// The requested time of a run that reads history, which may begin later without a gap.

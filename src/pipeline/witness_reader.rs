@@ -21,7 +21,7 @@ use super::channel::channel;
 use super::dedup::{EventProcessor, ProcessorConfig};
 use super::feedback::WriterFeedback;
 use super::filter_updates::FilterUpdates;
-use super::reader::{OnIdle, Reader};
+use super::reader::{OnIdle, Reader, SideState};
 use super::shutdown::{Shutdown, StopReason};
 use super::witness::{WitnessLink, WitnessStream};
 
@@ -198,6 +198,8 @@ impl WitnessReader {
             sender,
             writer: None,
             feedback,
+            side: None,
+            side_state: SideState::default(),
             metrics,
             stop,
         }

@@ -185,13 +185,24 @@ impl Client {
     }
 
     fn archive_client(&self, endpoint: &Endpoint, key: Option<ApiKey>) -> ArchiveClient {
+        self.side_archive(endpoint, key, Arc::clone(&self.metrics))
+    }
+
+    /// Returns a client for a server's archive that counts in `metrics`.
+    #[must_use]
+    pub fn side_archive(
+        &self,
+        endpoint: &Endpoint,
+        key: Option<ApiKey>,
+        metrics: Arc<Metrics>,
+    ) -> ArchiveClient {
         ArchiveClient::new(ArchiveClientConfig {
             endpoint: endpoint.clone(),
             proxies: Arc::clone(&self.proxies),
             tls: Arc::clone(&self.tls),
             key,
             connect_timeout: self.connect_timeout,
-            metrics: Arc::clone(&self.metrics),
+            metrics,
         })
     }
 

@@ -68,6 +68,7 @@ pub fn page(metrics: &Metrics, run: &Run, now_us: u64) -> String {
     stream(&mut page, metrics, run, now_us);
     queue(&mut page, metrics, run);
     witness(&mut page, metrics);
+    additions(&mut page, metrics);
     process(&mut page, run);
     page.0
 }
@@ -214,6 +215,27 @@ fn witness(page: &mut Page, metrics: &Metrics) {
 /// Returns the value of a label with what the format requires to be escaped.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn additions(page: &mut Page, metrics: &Metrics) {
+    let side = &metrics.side;
+    let help = "Accounts and collections of the lists that wait for their history \
+                (--backfill-new).";
+    page.gauge("skytail_additions_pending", help, side.pending.get() as f64);
+    let help = "Sequence number up to which the history of additions is passed to the output; 0 \
+                while none is read.";
+    page.gauge("skytail_additions_at_seq", help, side.at_seq.get() as f64);
+    let help = "Sequence number at which that history ends; 0 while none is read.";
+    page.gauge("skytail_additions_to_seq", help, side.to_seq.get() as f64);
+    let help = "Events of histories of additions that were passed to the output.";
+    page.counter("skytail_additions_events_total", help, side.events.get());
+    let results = [
+        ("{result=\"complete\"}", side.completed.get() as f64),
+        ("{result=\"gap\"}", side.given_up.get() as f64),
+    ];
+    let help = "Accounts and collections that became live: with their complete history, or with a \
+                gap.";
+    page.metric("skytail_additions_total", Type::Counter, help, &results);
 }
 
 fn process(page: &mut Page, run: &Run) {

@@ -152,6 +152,8 @@ impl Store {
     pub fn reset(&mut self, consumer: &str, now: TimeUs) -> Result<bool, StoreError> {
         self.in_transaction(|connection| {
             keep(connection, consumer, now)?;
+            // The next run begins as the first one, with all entries of its lists.
+            super::additions::clear(connection, consumer)?;
             let params = named_params! { ":name": consumer, ":now": now.0.cast_signed() };
             connection.execute(RESET, params).map(|changed| changed > 0)
         })

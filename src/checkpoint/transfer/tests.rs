@@ -68,7 +68,7 @@ proptest! {
     ) {
         let home = tempfile::tempdir().unwrap();
         let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
-        let checkpoint = crate::checkpoint::Checkpoint { resume, filter: None, outputs: vec![] };
+        let checkpoint = crate::checkpoint::Checkpoint { resume, filter: None, outputs: vec![], additions: None };
         ours.save("c/d", &checkpoint, TimeUs(5)).unwrap();
         ours.keep_earlier("c/d", TimeUs(6)).unwrap();
         let gap = Gap {
@@ -98,7 +98,7 @@ proptest! {
     ) {
         let home = tempfile::tempdir().unwrap();
         let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
-        let checkpoint = crate::checkpoint::Checkpoint { resume, filter: None, outputs: vec![] };
+        let checkpoint = crate::checkpoint::Checkpoint { resume, filter: None, outputs: vec![], additions: None };
         ours.save("c", &checkpoint, TimeUs(5)).unwrap();
         ours.persist_output("c", &output("/out.ndjson", 5, 7)).unwrap();
         let mut text = serde_json::to_vec(&ours.export("c").unwrap().unwrap()).unwrap();

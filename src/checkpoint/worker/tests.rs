@@ -20,7 +20,12 @@ fn checkpoint(time: u64) -> Checkpoint {
     let origin =
         Origin { server: "example.com".into(), kind: ServerKind::Legacy, filter_fingerprint: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
-    Checkpoint { resume: Resume { position, identities: vec![] }, filter: None, outputs: vec![] }
+    Checkpoint {
+        resume: Resume { position, identities: vec![] },
+        filter: None,
+        outputs: vec![],
+        additions: None,
+    }
 }
 
 fn saved(path: &std::path::Path) -> u64 {

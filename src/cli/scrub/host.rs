@@ -97,6 +97,7 @@ pub fn read(scrub: Scrub, mut settings: TailSettings) -> anyhow::Result<Scrub> {
         start: session.start,
         filter_since: None,
         filters: FilterUpdates::none(),
+        side: None,
         history: None,
         history_start: None,
         checkpoint_worker: None,

@@ -44,4 +44,9 @@ pub struct ArchiveBoundsArgs {
     /// --until, to divide it over N machines [default: all]
     #[arg(long, value_name = "I/N", value_parser = parse_stripe)]
     pub archive_stripe: Option<Stripe>,
+
+    /// When -d @FILE or -c @FILE gains entries: read their history
+    /// before their new events, beside the live stream
+    #[arg(long)]
+    pub backfill_new: bool,
 }

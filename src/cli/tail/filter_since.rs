@@ -5,18 +5,17 @@ use std::sync::Arc;
 use crate::display::units::counted;
 use crate::filter::Filter;
 use crate::position::{FilterSince, FilterStamp, StartPosition};
-use crate::settings::TailSettings;
 
 /// Returns where the filter in force replaced another one. If the filter is another one than that of
 /// the saved position, `stamp`, it replaces that one there.
 pub fn filter_since(
     stamp: Option<FilterStamp>,
     start: &mut StartPosition,
-    settings: &TailSettings,
+    filter: &Filter,
 ) -> Option<FilterSince> {
     let (StartPosition::Resume(resume), Some(stamp)) = (start, stamp) else { return None };
     let position = &mut resume.position;
-    if stamp.fingerprint == settings.filter.fingerprint() {
+    if stamp.fingerprint == filter.fingerprint() {
         return stamp.since;
     }
     let mut at = position.newest;
@@ -30,7 +29,7 @@ pub fn filter_since(
         // Up to here, nothing must be asked for again.
         (position.newest, position.rewind_to) = (at, at);
     }
-    let sizes = sizes(&settings.filter);
+    let sizes = sizes(filter);
     tracing::warn!("filter changed while no run was active: {sizes}; it applies after {at}");
     let (server, kind) = (Arc::clone(&position.origin.server), position.origin.kind);
     Some(FilterSince { server, kind, at })

@@ -4,7 +4,8 @@
 pub mod archive_args;
 pub mod archive_settings;
 pub mod args;
-pub mod broker_settings;
+pub mod backfill_new;
+mod broker_settings;
 pub mod consumer_name;
 mod database_settings;
 pub mod demo;

@@ -17,7 +17,7 @@ use super::startup::{
     FoundDictionaries, exit_for_error, find_dictionaries, has_colour, is_dumb_terminal,
     log_settings, prepare, replay_from_us,
 };
-use super::{output_name, report};
+use super::{backfill_new, output_name, report};
 use crate::cli::exit::{Exit, UsageError, format_chain};
 use crate::display::log;
 use crate::display::progress::{self, ProgressDisplay};
@@ -98,8 +98,8 @@ fn run(
         ReadBack::Found(start, history) => {
             settings.stop = rules_after(settings.stop, started, history.as_ref());
             let filters = updates(files, &settings, known)?;
-            let session = &mut session;
-            let start = RunStart { start, history, filters, dictionaries, session };
+            backfill_new::apply_live(session.side.as_ref(), &mut settings);
+            let start = RunStart { start, history, filters, dictionaries, session: &mut session };
             run_pipeline(&settings, &display, start, &metrics, &mut observers)
         }
     };
@@ -163,6 +163,7 @@ fn run_pipeline(
         start,
         filter_since: session.filter_since.take(),
         filters,
+        side: session.side.take(),
         history,
         history_start: None,
         checkpoint_worker: session.checkpoint_worker.take(),

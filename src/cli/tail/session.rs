@@ -5,7 +5,7 @@ use anyhow::Context as _;
 
 use super::filter_since::filter_since;
 use super::open_database::{self, DatabaseLease};
-use super::{departure, legacy_names, open_output};
+use super::{backfill_new, departure, legacy_names, open_output};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::store::{ManualCursor, SavedCursor, Store, StoreError};
@@ -14,12 +14,14 @@ use crate::cli::exit::UsageError;
 use crate::display::summary::UnsavedReason;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::now_us;
+use crate::pipeline::side_lists::SideLists;
 use crate::position::{FilterSince, Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, To};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
 use crate::sink::output_record::OutputRecord;
+use crate::sink::sqlite::Database;
 
 /// The saved state of one run. It holds the lease on the consumer until it is dropped.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Session {
     pub start: StartPosition,
     /// Where an earlier run changed the filter, or where this one resumes with another.
     pub filter_since: Option<FilterSince>,
+    /// The lists of `--backfill-new`.
+    pub side: Option<SideLists>,
     /// The secrets of the dedup keys.
     pub secrets: EventIdSecrets,
     /// Saves checkpoints; `None` if the run saves nothing.
@@ -65,26 +69,15 @@ impl Session {
         let (mut output, database_lease) = open_sink(&mut store, consumer, settings)?;
         store.set_asked_for(departure::is_requested(settings));
         let mut database = output.as_mut().and_then(Sink::database);
-        let mut start = match (explicit_start(settings.cursor), &mut database) {
-            (Some(start), database) => {
-                let skipped =
-                    departure::record_departure(&mut store, consumer, &start, TimeUs(now_us()));
-                if let (Some(gap), Some(database)) = (skipped, database) {
-                    database.record_gap(&gap);
-                }
-                start
-            }
-            (None, None) => saved_start(&store, consumer, settings)?,
-            (None, Some(database)) => {
-                open_database::saved_start(database, &store, consumer, settings, || {
-                    saved_start(&store, consumer, settings)
-                })?
-            }
-        };
+        let mut start = find_start(&mut store, &mut database, consumer, settings)?;
+        let side = backfill_new::lists(&mut store, consumer, settings)?;
         let stamp = match &database {
             Some(database) => database.filter_stamp()?,
             None => store.filter_stamp(consumer)?,
         };
+        let filter = side.as_ref().map(SideLists::live);
+        let filter = filter.as_deref().unwrap_or(&settings.filter);
+        let filter_since = filter_since(stamp, &mut start, filter);
         let secrets = match database {
             Some(database) => database.secrets()?,
             None => store.identity_secrets(consumer)?,
@@ -96,8 +89,9 @@ impl Session {
         let checkpoint_worker = CheckpointWorker::spawn(store, consumer.clone(), log_health)
             .context("start the checkpoint thread")?;
         Ok(Self {
-            filter_since: filter_since(stamp, &mut start, settings),
             start,
+            filter_since,
+            side,
             secrets,
             checkpoint_worker: Some(checkpoint_worker),
             output,
@@ -124,6 +118,7 @@ impl Session {
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
             filter_since: None,
+            side: backfill_new::first_lists(settings),
             secrets: EventIdSecrets::random(),
             checkpoint_worker: None,
             output,
@@ -140,6 +135,30 @@ impl Session {
         match &self.start {
             StartPosition::Resume(resume) => resume.position.newest.seq,
             _ => None,
+        }
+    }
+}
+
+/// Returns where a run starts, and records what a start of its own leaves.
+fn find_start(
+    store: &mut Store,
+    database: &mut Option<&mut Database>,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<StartPosition> {
+    match (explicit_start(settings.cursor), database) {
+        (Some(start), database) => {
+            let skipped = departure::record_departure(store, consumer, &start, TimeUs(now_us()));
+            if let (Some(gap), Some(database)) = (skipped, database) {
+                database.record_gap(&gap);
+            }
+            Ok(start)
+        }
+        (None, None) => saved_start(store, consumer, settings),
+        (None, Some(database)) => {
+            open_database::saved_start(database, store, consumer, settings, || {
+                saved_start(store, consumer, settings)
+            })
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::archive_settings::archive_settings;
 use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::backfill_new;
 use super::broker_settings::broker_settings;
 use super::database_settings::{self, database_settings};
 use super::filter_files::list_names;
@@ -89,6 +90,7 @@ pub fn tail_settings(
     let start = start_settings(args, &context, sources)?;
     let stop = stop_rules(&args.output, now_us, sources)?;
     check_end(&start, &stop, sources)?;
+    let archive = archive(args, &endpoints, database.is_some(), sources)?;
     let settings = TailSettings {
         demo: args.source.demo,
         protocol: database_settings::protocol(args, database, &filter, sources)?,
@@ -110,7 +112,8 @@ pub fn tail_settings(
         strict: args.output.strict || database.is_some(),
         connection: connection(args, &complete),
         ca_file: ca_file(&args.source, sources)?,
-        archive: archive(args, &endpoints, database.is_some(), sources)?,
+        backfill_new: backfill_new::check(args, &archive, sources)?,
+        archive,
         handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
         drain_timeout: database_settings::drain_timeout(args, database),

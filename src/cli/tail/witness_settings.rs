@@ -70,6 +70,10 @@ pub fn add_witness(
     };
     let witness = endpoint::parse(host).map_err(|error| sources.usage_error("witness", error))?;
     check(&witness, args, &settings, are_hosts_given, sources)?;
+    if settings.backfill_new {
+        let problem = "the histories of --backfill-new have no witness: leave one of both out";
+        return Err(sources.usage_error("witness", problem));
+    }
     settings.endpoints.retain(|endpoint| endpoint.label != witness.label);
     settings.endpoints.push(witness);
     settings.witness = Some(Witness {

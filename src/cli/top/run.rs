@@ -142,6 +142,7 @@ impl TopRun<'_> {
             start: session.start,
             filter_since: None,
             filters: FilterUpdates::none(),
+            side: None,
             history: None,
             history_start: None,
             checkpoint_worker: None,

@@ -140,3 +140,28 @@ fn lines_after_a_change_of_the_filter_are_not_appended_to_it() {
     let Recv::Item(lines) = receiver.recv(None) else { panic!("nothing came") };
     assert!(lines.filter.is_none() && !lines.is_history && lines.batch.len() == 1);
 }
+
+#[test]
+fn side_history_waits_for_the_stream_and_takes_one_place() {
+    let (sender, receiver) = open(100, WhenFull::DropOldest);
+    let from = connection();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        sender.send_side(item(&from, &[b"side 1"])).await.unwrap();
+        sender.send(item(&from, &[b"stream"])).unwrap();
+        let mut second = std::pin::pin!(sender.send_side(item(&from, &[b"side 2"])));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("its place is taken"),
+            () = std::future::ready(()) => {}
+        }
+        let next = || match receiver.recv(None) {
+            Recv::Item(item) => CompactBatch::from(item.batch).bytes().to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next(), b"stream\n");
+        assert_eq!(next(), b"side 1\n");
+        second.await.unwrap();
+        assert_eq!(next(), b"side 2\n");
+    });
+}

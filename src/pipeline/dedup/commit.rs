@@ -23,7 +23,10 @@ impl EventProcessor {
     /// Moves the position behind the whole batch, all of which the output has accepted. Returns
     /// the lines, whose memory the reader uses again.
     pub fn commit(&mut self, staged: StagedBatch, delivery: Delivery<'_>) -> CompactBatch {
-        let StagedBatch { lines, .. } = staged;
+        let StagedBatch { lines, side, .. } = staged;
+        if let Some(feed) = &side {
+            self.advance_to_line(feed, &lines, lines.len());
+        }
         match delivery {
             Delivery::Bytes(bytes) => {
                 self.metrics.written.add(lines.len() as u64);
@@ -68,7 +71,12 @@ impl EventProcessor {
 
     /// Undoes all but the first `whole` lines of a batch.
     fn keep_first(&mut self, staged: StagedBatch, whole: usize) -> CompactBatch {
-        let StagedBatch { lines, before, moves_position } = staged;
+        let StagedBatch { lines, before, side, moves_position } = staged;
+        if let Some(feed) = &side {
+            self.advance_to_line(feed, &lines, whole);
+            self.emitted = before.emitted + whole as u64;
+            return lines;
+        }
         self.window.restore_snapshot(before.window, whole);
         if !moves_position {
             self.emitted = before.emitted + whole as u64;

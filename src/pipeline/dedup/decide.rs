@@ -29,8 +29,7 @@ impl EventProcessor {
         {
             return self.reject(line, error);
         }
-        let at = self.place(header);
-        let time = TimeUs(header.time_us);
+        let (at, time) = (self.place(header), TimeUs(header.time_us));
         if !self.is_absurd(time) && self.is_surplus(time) {
             self.metrics.early.add(1);
             return Decision::Discard;
@@ -145,7 +144,7 @@ impl EventProcessor {
         is_ok
     }
 
-    fn reject(&mut self, line: &[u8], error: Malformed) -> Decision {
+    pub(super) fn reject(&mut self, line: &[u8], error: Malformed) -> Decision {
         self.metrics.malformed.add(1);
         let head = line.get(..REJECTED_HEAD_BYTES).unwrap_or(line).to_vec();
         self.rejected = Some(Rejected { error, head });
@@ -154,7 +153,7 @@ impl EventProcessor {
 }
 
 /// Checks the whole JSON grammar, for `--strict`.
-fn check_grammar(line: &[u8]) -> Result<(), Malformed> {
+pub(super) fn check_grammar(line: &[u8]) -> Result<(), Malformed> {
     serde_json::from_slice::<serde::de::IgnoredAny>(line)
         .map(drop)
         .map_err(|e| Malformed { what: "invalid JSON", at: e.column() })

@@ -82,9 +82,12 @@ impl EventProcessor {
         known.into_iter().find(|time| *time > TimeUs(0)).unwrap_or(self.now)
     }
 
-    /// Ends the run once several events are as late as its start (`--exit-when-live`).
+    /// Ends the run once several events are as late as its start (`--exit-when-live`), and no history
+    /// is to be read beside the stream.
     pub(super) fn check_caught_up(&mut self) {
-        if self.config.live_at.is_some_and(|live_at| self.window.latest() >= live_at) {
+        if !self.side.is_waiting()
+            && self.config.live_at.is_some_and(|live_at| self.window.latest() >= live_at)
+        {
             self.stop_reason = Some(StopReason::CaughtUp);
         }
     }

@@ -20,6 +20,6 @@ impl EventProcessor {
             }
             true
         });
-        StagedBatch { lines, before, moves_position: true }
+        StagedBatch { lines, before, side: None, moves_position: true }
     }
 }

@@ -15,6 +15,7 @@ mod event_times;
 mod filter_change;
 mod history;
 mod pipe_backlog;
+mod side;
 mod surplus;
 #[cfg(test)]
 mod tests;
@@ -39,11 +40,13 @@ use super::shutdown::StopReason;
 
 pub use commit::Delivery;
 pub use config::ProcessorConfig;
+pub use side::{SideFeed, SideReached};
 pub use witnessed::PassedEvent;
 
 use event_times::first_times;
 use filter_change::FilterChange;
 use pipe_backlog::{Checkpointable, PipeBacklog, Predecessor};
+use side::SideProgress;
 use surplus::SurplusFilter;
 
 /// How far an event may be older than the newest one before it. A legacy server's workers reorder
@@ -106,6 +109,7 @@ pub struct EventProcessor {
     emitted: u64,
     /// The newest lines, which may lie unread in a pipe.
     backlog: PipeBacklog,
+    side: SideProgress,
     /// The state before the last change of server, while a rollback may need it.
     previous_server: Option<PreviousServer>,
     /// The events of the latest batch that were let through, if they are compared with those of
@@ -128,6 +132,8 @@ pub struct StagedBatch {
     before: Snapshot,
     /// Whether its lines come from the server in use, so that they move the position.
     moves_position: bool,
+    /// What the lines belong to, if they are side history.
+    side: Option<Arc<SideFeed>>,
 }
 
 impl StagedBatch {
@@ -205,6 +211,7 @@ impl EventProcessor {
             reuse_reported_on: 0,
             emitted: 0,
             backlog: PipeBacklog::new(predecessor),
+            side: SideProgress::default(),
             previous_server: None,
             passed: None,
             stop_reason: None,
@@ -241,7 +248,7 @@ impl EventProcessor {
         let lines = batch.retain(|line, header| {
             self.accepts(connection) && matches!(self.decide(line, header), Decision::Emit)
         });
-        StagedBatch { lines, before, moves_position: true }
+        StagedBatch { lines, before, side: None, moves_position: true }
     }
 
     /// Begins a batch; returns the state to which [`EventProcessor::rollback`] returns.

@@ -73,6 +73,6 @@ impl EventProcessor {
             }
             true
         });
-        StagedBatch { lines, before, moves_position: false }
+        StagedBatch { lines, before, side: None, moves_position: false }
     }
 }

@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::filter::Filter;
@@ -63,7 +64,15 @@ impl FilterPace {
 impl Reader {
     /// Returns the filter to change to, if it is not in force.
     fn next_filter(&self) -> Option<Arc<Filter>> {
-        let (newest, now) = (self.filters.newest()?, self.client.filter());
+        if self.is_switching() {
+            return None;
+        }
+        let newest = match (&self.side, self.filters.newest()) {
+            (None, newest) => newest?,
+            (Some(lists), Some(newest)) => lists.want(&newest),
+            (Some(lists), None) => lists.live(),
+        };
+        let now = self.client.filter();
         let is_same = Arc::ptr_eq(&newest, &now) || newest.lists_equal(&now);
         (!is_same).then_some(newest)
     }
@@ -76,12 +85,16 @@ impl Reader {
         pace: &FilterPace,
     ) -> FilterStep {
         let mut updates = self.filters.subscribe();
+        let mut lists = self.side.as_ref().map(|lists| lists.subscribe());
         loop {
             updates.borrow_and_update();
+            if let Some(lists) = &mut lists {
+                lists.borrow_and_update();
+            }
             let Some(next) = self.next_filter() else {
-                if updates.changed().await.is_err() {
-                    // The watcher has ended.
-                    return std::future::pending().await;
+                tokio::select! {
+                    () = told(Some(&mut updates)) => {}
+                    () = told(lists.as_mut()) => {}
                 }
                 continue;
             };
@@ -152,7 +165,8 @@ impl Reader {
         filter: Arc<Filter>,
         connection: Arc<ConnectionInfo>,
     ) -> Result<(), Disconnect> {
-        self.sender.send(Item::filter_change(filter, connection))?;
+        let additions = self.side.as_ref().map(|lists| lists.additions());
+        self.sender.send(Item { additions, ..Item::filter_change(filter, connection) })?;
         Ok(())
     }
 
@@ -166,4 +180,17 @@ impl Reader {
         let replaced_rate = retry.replaced_rate;
         retry.set_backfill(start, replaced_rate);
     }
+}
+
+/// Waits for a change; forever if there is nothing that could change any more.
+async fn told<T>(changes: Option<&mut watch::Receiver<T>>) {
+    match changes {
+        Some(changes) => {
+            if changes.changed().await.is_ok() {
+                return;
+            }
+        }
+        None => {}
+    }
+    std::future::pending().await
 }

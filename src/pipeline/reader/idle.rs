@@ -223,12 +223,12 @@ impl Reader {
             if scan.has_reached(limit) {
                 return Some(Disconnect::ScannedTo(limit));
             }
-            if let (true, Some(reason)) = (is_caught_up, self.on_idle.reason()) {
+            if let (true, Some(reason)) = (is_caught_up, self.end_when_idle()) {
                 self.stop.request(reason);
             }
             return None;
         }
-        let reason = self.on_idle.reason();
+        let reason = self.end_when_idle();
         // The first event of a server of unknown kind shows its kind.
         let needs_an_event = has_limit && may_scan_silently(stream);
         if reason.is_none() && !needs_an_event {
@@ -241,6 +241,13 @@ impl Reader {
             self.stop.request(reason);
         }
         None
+    }
+
+    /// Returns why an idle stream ends the run now, if it does. A run that ends at the live tip
+    /// reads the histories of `--backfill-new` first.
+    fn end_when_idle(&self) -> Option<StopReason> {
+        let waits = self.side.as_ref().is_some_and(|lists| lists.is_waiting());
+        self.on_idle.reason().filter(|reason| *reason != StopReason::CaughtUp || !waits)
     }
 }
 

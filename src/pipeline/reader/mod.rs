@@ -21,10 +21,12 @@ mod replay_limit;
 mod retention;
 mod retry;
 mod rewind;
+mod side;
 mod silence;
 mod unreachable;
 mod work_budget;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,12 +47,14 @@ use super::filter_updates::FilterUpdates;
 use super::handoff::inline_writer::SharedWriter;
 use super::history::History;
 use super::shutdown::{Shutdown, StopReason};
+use super::side_lists::SideLists;
 use super::writer::Writer;
 
 use disconnect::Disconnect;
 pub use idle::OnIdle;
 use replay_limit::ReplayLimit;
 use retry::RetryState;
+pub use side::SideState;
 
 /// How long the closing handshake of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -88,6 +92,10 @@ pub struct Reader {
     pub feedback: Arc<WriterFeedback>,
     /// The filters to change to.
     pub filters: FilterUpdates,
+    /// The lists of `--backfill-new`; `None` without it.
+    pub side: Option<Arc<SideLists>>,
+    /// How far the history of what the lists gained is.
+    pub side_state: SideState,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// Stops the run.
@@ -175,7 +183,17 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] if no server can be read.
     pub async fn run(mut self) -> Result<(), ReadError> {
-        if let Some(history) = self.history.take() {
+        let history = self.history.take();
+        let mut side = pin!(self.run_side());
+        tokio::select! {
+            biased;
+            result = self.run_stream(history) => result,
+            () = &mut side => Ok(()),
+        }
+    }
+
+    async fn run_stream(&self, history: Option<History>) -> Result<(), ReadError> {
+        if let Some(history) = history {
             self.forward_history(history).await;
             if self.stop.reason().is_some() {
                 return Ok(());
@@ -218,11 +236,14 @@ impl Reader {
         let Some(endpoint) = self.endpoints.get(retry.current) else {
             return Disconnect::Stopped;
         };
+        retry.was_sound = false;
+        self.metrics.server.set(retry.current as u64 + 1);
+        if let Some(ended) = self.read_switched(endpoint, retry).await {
+            return ended.err().unwrap_or(Disconnect::Stopped);
+        }
         let requested = retry.within_retention(self.requested_cursor(endpoint, retry));
         let requested = retry.after_scan(requested);
         retry.requested = requested;
-        retry.was_sound = false;
-        self.metrics.server.set(retry.current as u64 + 1);
         let ended = match self.backfill_start(endpoint, requested, retry) {
             Some(beginning) => self.backfill(endpoint, beginning, retry).await,
             None if self.needs_join(requested, retry) => {

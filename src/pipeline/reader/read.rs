@@ -55,8 +55,7 @@ impl Reader {
         replay_limit: Option<ReplayLimit>,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
-        // Some stages look at the lines of events before the writer does.
-        stream.set_deferring(replay_limit.is_none() && !stream.is_filtered());
+        self.set_deferring(stream, replay_limit);
         let limits = self.limits_here(retry);
         let scan = Scan::new(stream, Instant::now());
         let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };
@@ -109,6 +108,12 @@ impl Reader {
         }
     }
 
+    /// Lets the writer decode events, unless the reader looks at their lines before.
+    fn set_deferring(&self, stream: &mut EventConnection, replay_limit: Option<ReplayLimit>) {
+        let reads_lines = replay_limit.is_some() || stream.is_filtered() || self.is_switching();
+        stream.set_deferring(!reads_lines);
+    }
+
     /// Waits until a connection that works must end all the same.
     async fn reason_to_leave(&self, connection: u64, retry: &RetryState) -> Disconnect {
         tokio::select! {
@@ -116,6 +121,7 @@ impl Reader {
             () = self.feedback.numbers_rejected(connection) => Disconnect::Renumbered,
             rate = self.archive_is_faster(retry) => Disconnect::ArchiveFaster(rate),
             () = self.primary_recovered(retry.current) => Disconnect::PrimaryRecovered,
+            () = self.switch_wanted(retry) => Disconnect::FilterChanged,
         }
     }
 
@@ -161,6 +167,9 @@ impl Reader {
         connection: Arc<ConnectionInfo>,
         alive: &mut Liveness,
     ) -> Result<Batch, Disconnect> {
+        let Some(batch) = self.route_switched(batch, &connection).await? else {
+            return Ok(self.sender.empty_batch());
+        };
         let bytes = batch.buffered_bytes();
         let writer = self.writer.as_ref();
         if let Some(inline) =

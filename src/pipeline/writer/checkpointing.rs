@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::printable::printable;
+use crate::position::Resume;
 use crate::sink::file::FileSink;
 use crate::sink::{Delivered, Output, Sink, SinkError};
 
@@ -105,8 +106,7 @@ impl Writer {
         if let Some(checkpoint_worker) = &self.config.checkpoint_worker {
             match self.processor.resume() {
                 Some(resume) => {
-                    let filter = self.processor.filter_stamp();
-                    checkpoint_worker.save(Checkpoint::new(delivered, resume).with_filter(filter));
+                    checkpoint_worker.save(self.checkpoint(delivered, resume));
                 }
                 None => save_files(checkpoint_worker, delivered)?,
             }
@@ -117,6 +117,13 @@ impl Writer {
         // not be written again.
         let external_change = self.config.sink.files().and_then(|files| files.external_change());
         external_change.map_or(Ok(()), Err)
+    }
+
+    /// Returns the checkpoint of the present state.
+    pub(super) fn checkpoint(&self, delivered: Delivered, resume: Resume) -> Checkpoint {
+        Checkpoint::new(delivered, resume)
+            .with_filter(self.processor.filter_stamp())
+            .with_additions(self.processor.additions())
     }
 
     /// Ends the run: saves the last position that the output proves.

@@ -4,7 +4,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::ManualCursor;
 use crate::position::{StartPosition, TimeUs};
@@ -141,8 +140,7 @@ impl Writer {
         if let (Some(worker), Some(resume)) =
             (&self.config.checkpoint_worker, self.processor.resume())
         {
-            let filter = self.processor.filter_stamp();
-            worker.save(Checkpoint::new(delivered, resume).with_filter(filter));
+            worker.save(self.checkpoint(delivered, resume));
         }
     }
 

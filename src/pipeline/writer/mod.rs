@@ -8,7 +8,9 @@ mod closed_pipe;
 mod database;
 mod filter_change;
 mod held;
+mod rendered;
 mod report;
+mod side;
 mod witnessed;
 
 use std::sync::Arc;
@@ -28,11 +30,11 @@ use crate::source::ConnectionInfo;
 use crate::source::v2::deferred::DeferredDecoder;
 
 use super::channel::Item;
-use super::dedup::{Delivery, EventProcessor, StagedBatch};
+use super::dedup::{Delivery, EventProcessor, SideFeed, StagedBatch};
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::BatchWriter;
 use super::shutdown::{Shutdown, StopReason};
-use super::transform::{TransformResult, TransformStage};
+use super::transform::TransformStage;
 use super::witness::WitnessSide;
 
 use checkpointing::Unsaved;
@@ -104,6 +106,7 @@ struct OpenBatch {
     events: u64,
     written_bytes: usize,
     connection: Arc<ConnectionInfo>,
+    side: Option<Arc<SideFeed>>,
     through: Option<EventPosition>,
     /// This machine's clock when it was processed.
     now: TimeUs,
@@ -187,6 +190,10 @@ impl BatchWriter for Writer {
     }
 
     fn write(&mut self, mut item: Item) -> Option<Batch> {
+        if let Some(state) = item.additions.take() {
+            self.processor.set_additions(state);
+            self.unsaved.is_due = true;
+        }
         if let Some(filter) = item.filter.take() {
             self.change_filter(filter);
             if self.has_ended || item.batch.is_empty() {
@@ -299,7 +306,7 @@ impl Writer {
 
     /// Filters and deduplicates a batch; the result is the open batch.
     fn process(&mut self, item: Item) {
-        let Item { mut batch, connection, gap, through, is_history, filter: _ } = item;
+        let Item { mut batch, connection, gap, through, is_history, side, .. } = item;
         if let Some(gap) = gap {
             self.processor.report_gap(gap);
             self.report_anomaly(connection.number);
@@ -307,9 +314,10 @@ impl Writer {
         self.messages.decode(&mut batch, &connection);
         let events = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
-        let staged = match is_history {
-            true => self.processor.stage_history(batch),
-            false => self.processor.process(batch, &connection, now),
+        let staged = match &side {
+            Some(feed) => self.processor.process_side(batch, feed),
+            None if is_history => self.processor.stage_history(batch),
+            None => self.processor.process(batch, &connection, now),
         };
         if self.config.arrival.is_none() {
             self.note_for_witness(&staged, &connection);
@@ -320,8 +328,9 @@ impl Writer {
         match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let written_bytes = 0;
-                self.open =
-                    Some(OpenBatch { staged, events, written_bytes, connection, through, now });
+                let open =
+                    OpenBatch { staged, events, written_bytes, connection, side, through, now };
+                self.open = Some(open);
             }
             Err(refusal) => {
                 self.processor.rollback(staged, Delivery::Bytes(0));
@@ -332,37 +341,13 @@ impl Writer {
 
     /// Moves the position after the output accepted a whole batch.
     fn accept(&mut self, open: OpenBatch) -> Batch {
-        let OpenBatch { staged, events, connection, through, now, .. } = open;
+        let OpenBatch { staged, events, connection, side, through, now, .. } = open;
         let bytes = staged.lines().bytes().len();
         let lines = self.processor.commit(staged, Delivery::Bytes(bytes));
-        if let Some(through) = through {
-            self.processor.advance_watermark(&connection, through, now);
-        }
+        self.advance_through(&connection, side.as_deref(), through, now);
+        self.note_processed(side.is_some());
         self.unsaved.add(events, lines.len() as u64, lines.bytes().len() as u64);
         self.publish_position(None);
-        lines.into_batch()
-    }
-
-    /// Moves the position after the output accepted a rendered batch, or a part of one.
-    fn accept_rendered(&mut self, open: OpenBatch, result: TransformResult) -> Batch {
-        let OpenBatch { staged, events, connection, through, now, .. } = open;
-        self.unsaved.add(events, result.written, result.bytes);
-        let delivery =
-            Delivery::Rendered { line_bytes: &result.lengths, torn_bytes: result.torn_bytes };
-        let lines = if result.is_whole(staged.lines()) {
-            let lines = self.processor.commit(staged, delivery);
-            if let Some(through) = through {
-                self.processor.advance_watermark(&connection, through, now);
-            }
-            lines
-        } else {
-            self.processor.rollback(staged, delivery)
-        };
-        let reason = result.stop_reason();
-        match result.into_result() {
-            Ok(()) => self.publish_position(reason),
-            Err(refusal) => self.end(Some(refusal)),
-        }
         lines.into_batch()
     }
 
@@ -370,8 +355,8 @@ impl Writer {
     fn publish_position(&mut self, reason: Option<StopReason>) {
         if self.config.arrival.is_none() {
             self.config.feedback.set(self.processor.position());
+            self.config.feedback.set_side(self.processor.side_reached());
         }
-        self.config.metrics.last_event_at_us.set(crate::metrics::now_us());
         if let Some(reason) = reason.or(self.processor.stop_reason()) {
             if std::mem::replace(&mut self.is_ending, true) {
                 return;

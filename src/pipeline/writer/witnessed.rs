@@ -55,8 +55,15 @@ impl Writer {
         match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let (written_bytes, through) = (0, None);
-                self.open =
-                    Some(OpenBatch { staged, events, written_bytes, connection, through, now });
+                self.open = Some(OpenBatch {
+                    staged,
+                    events,
+                    written_bytes,
+                    connection,
+                    side: None,
+                    through,
+                    now,
+                });
                 self.resume();
             }
             Err(refusal) => {

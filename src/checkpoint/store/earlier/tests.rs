@@ -23,6 +23,7 @@ fn checkpoint(time: u64) -> Checkpoint {
         resume: Resume { position, identities: vec![1, time] },
         filter: None,
         outputs: vec![],
+        additions: None,
     }
 }
 

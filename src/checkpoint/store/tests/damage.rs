@@ -25,7 +25,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
-    assert_snapshot!(error_text(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 99, from a newer skytail; this one knows formats up to 8: update skytail, or name another file with --state FILE");
+    assert_snapshot!(error_text(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 99, from a newer skytail; this one knows formats up to 9: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 

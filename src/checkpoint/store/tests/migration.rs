@@ -54,7 +54,8 @@ fn a_file_of_version_2_gets_the_new_tables_and_keeps_its_cursors() {
         .connection
         .execute_batch(
             "DROP TABLE outputs; ALTER TABLE gaps DROP COLUMN count; DROP TABLE earlier_positions;
-             DROP TABLE broker_offsets; DROP TABLE rewrites; ALTER TABLE consumers DROP COLUMN is_asked_for;
+             DROP TABLE broker_offsets; DROP TABLE rewrites; DROP TABLE filter_entries;
+             DROP TABLE filter_additions; ALTER TABLE consumers DROP COLUMN is_asked_for;
              ALTER TABLE consumers DROP COLUMN filter_fingerprint;
              ALTER TABLE consumers DROP COLUMN filter_since_server;
              ALTER TABLE consumers DROP COLUMN filter_since_kind;

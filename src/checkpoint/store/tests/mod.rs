@@ -1,3 +1,4 @@
+mod additions;
 mod damage;
 mod gaps;
 mod migration;
@@ -46,7 +47,7 @@ fn resume(time: u64) -> Resume {
 }
 
 fn checkpoint(time: u64) -> Checkpoint {
-    Checkpoint { resume: resume(time), filter: None, outputs: vec![] }
+    Checkpoint { resume: resume(time), filter: None, outputs: vec![], additions: None }
 }
 
 fn by_hand(us: u64) -> ManualCursor {
@@ -206,7 +207,7 @@ proptest! {
     fn any_position_under_any_name_comes_back(name in ".*", resume in any_resume(), now in any::<u64>()) {
         let (_home, path) = home();
         let mut store = Store::open(&path).unwrap();
-        store.save(&name, &Checkpoint { resume: resume.clone(), filter: None, outputs: vec![] }, TimeUs(now)).unwrap();
+        store.save(&name, &Checkpoint { resume: resume.clone(), filter: None, outputs: vec![], additions: None }, TimeUs(now)).unwrap();
         prop_assert_eq!(store.load(&name), Ok(Some(SavedCursor::Position(resume))));
         prop_assert_eq!(store.entry(&name).unwrap().unwrap().saved_at, TimeUs(now));
     }

@@ -174,6 +174,7 @@ impl Search<'_> {
             start: StartPosition::Time(start),
             filter_since: None,
             filters: FilterUpdates::none(),
+            side: None,
             history: None,
             history_start: Some(start),
             checkpoint_worker: None,

@@ -14,10 +14,12 @@
 //!   whether the reader is gone (`pipeline::writer::closed_pipe`).
 
 mod rollback;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
-use crate::position::{EventPosition, TimeUs};
+use crate::position::{EventPosition, Seq, TimeUs};
 
 /// Maximum number of lines. An output of `--jq` may be one byte long, or empty.
 const MAX_LINES: usize = 16_384;
@@ -30,6 +32,23 @@ pub(super) struct Checkpointable {
     pub(super) identity: Option<u64>,
     /// The latest event time up to this event.
     pub(super) max_time: TimeUs,
+}
+
+/// One line of the backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// An event of the stream.
+    Stream(Checkpointable),
+    /// An event of side history, which moves no position.
+    Side(SideEvent),
+}
+
+/// An event of the history of an addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SideEvent {
+    /// The number of the addition.
+    pub(super) addition: u32,
+    pub(super) seq: Seq,
 }
 
 /// What came before the first line of the backlog.
@@ -52,12 +71,18 @@ pub(super) struct Rollback {
     pub(super) after_change: Option<usize>,
     /// What the output ends with then; [`Predecessor::OtherServer`] right before the change.
     pub(super) predecessor: Predecessor,
+    /// The number of events of side history to undo.
+    pub(super) side_events: usize,
+    /// The oldest one of them.
+    pub(super) oldest_side: Option<SideEvent>,
 }
 
 /// The lines of one server, each with its length.
 #[derive(Debug)]
 struct ServerSegment {
-    lines: VecDeque<(Checkpointable, usize)>,
+    lines: VecDeque<(Entry, usize)>,
+    /// How many of the lines are of side history.
+    side_events: usize,
     before: Predecessor,
 }
 
@@ -67,7 +92,7 @@ pub(super) struct PipeBacklog {
     /// The capacity of the pipe; 0 if the output is no pipe.
     pipe_bytes: usize,
     /// The events of the staged batch, in the order of its lines.
-    staged: Vec<Checkpointable>,
+    staged: Vec<Entry>,
     current: ServerSegment,
     /// The lines of the server before the current one.
     previous: Option<ServerSegment>,
@@ -79,25 +104,74 @@ pub(super) struct PipeBacklog {
 
 impl ServerSegment {
     fn new(before: Predecessor) -> Self {
-        Self { lines: VecDeque::new(), before }
+        Self { lines: VecDeque::new(), side_events: 0, before }
     }
 
-    /// Removes the newest lines until `removed_bytes`, the sum over all segments, reaches
-    /// `unread_bytes`. Returns the number of lines.
-    fn rollback(&mut self, unread_bytes: usize, removed_bytes: &mut usize) -> usize {
-        let before = self.lines.len();
-        while *removed_bytes < unread_bytes
-            && let Some((_, length)) = self.lines.pop_back()
-        {
-            *removed_bytes += length;
+    fn push(&mut self, entry: Entry, length: usize) {
+        self.side_events += usize::from(matches!(entry, Entry::Side(_)));
+        self.lines.push_back((entry, length));
+    }
+
+    /// Removes the oldest line. Returns whether it was side history.
+    fn drop_oldest(&mut self) -> bool {
+        match self.lines.pop_front() {
+            Some((Entry::Stream(place), _)) => self.before = Predecessor::Event(place),
+            Some((Entry::Side(_), _)) => {
+                self.side_events -= 1;
+                return true;
+            }
+            None => {}
         }
-        before - self.lines.len()
+        false
+    }
+
+    /// Returns the oldest event of the stream.
+    fn first(&self) -> Option<Checkpointable> {
+        self.lines.iter().find_map(|(entry, _)| entry.stream())
+    }
+
+    /// Removes the newest lines until the sum of their bytes, over all segments, reaches
+    /// `unread_bytes`. Returns the number of events of the stream.
+    fn rollback(&mut self, unread_bytes: usize, undone: &mut Undone) -> usize {
+        let mut events = 0;
+        while undone.bytes < unread_bytes
+            && let Some((entry, length)) = self.lines.pop_back()
+        {
+            undone.bytes += length;
+            match entry {
+                Entry::Stream(_) => events += 1,
+                Entry::Side(side) => {
+                    self.side_events -= 1;
+                    undone.side_events += 1;
+                    undone.oldest_side = Some(side);
+                }
+            }
+        }
+        events
     }
 
     /// Returns what the segment ends with.
     fn end(&self) -> Predecessor {
-        self.lines.back().map_or(self.before, |(place, _)| Predecessor::Event(*place))
+        let last = self.lines.iter().rev().find_map(|(entry, _)| entry.stream());
+        last.map_or(self.before, Predecessor::Event)
     }
+}
+
+impl Entry {
+    fn stream(&self) -> Option<Checkpointable> {
+        match self {
+            Self::Stream(place) => Some(*place),
+            Self::Side(_) => None,
+        }
+    }
+}
+
+/// The lines that a rollback has removed.
+#[derive(Debug, Default)]
+struct Undone {
+    bytes: usize,
+    side_events: usize,
+    oldest_side: Option<SideEvent>,
 }
 
 impl PipeBacklog {
@@ -130,7 +204,15 @@ impl PipeBacklog {
     #[inline]
     pub(super) fn stage(&mut self, at: EventPosition, identity: u64, max_time: TimeUs) {
         if self.is_enabled() {
-            self.staged.push(Checkpointable { at, identity: Some(identity), max_time });
+            let identity = Some(identity);
+            self.staged.push(Entry::Stream(Checkpointable { at, identity, max_time }));
+        }
+    }
+
+    /// Notes the next event of the staged batch, if that is side history.
+    pub(super) fn stage_side(&mut self, event: SideEvent) {
+        if self.is_enabled() {
+            self.staged.push(Entry::Side(event));
         }
     }
 
@@ -138,7 +220,7 @@ impl PipeBacklog {
     /// `torn_bytes` of the next one.
     pub(super) fn sent(&mut self, lengths: impl Iterator<Item = usize>, torn_bytes: usize) {
         for (place, length) in self.staged.iter().zip(lengths) {
-            self.current.lines.push_back((*place, length));
+            self.current.push(*place, length);
             self.bytes += length;
         }
         self.torn_bytes = torn_bytes;
@@ -156,14 +238,13 @@ impl PipeBacklog {
             let previous = self.previous.as_mut().filter(|segment| !segment.lines.is_empty());
             let is_current = previous.is_none();
             let segment = previous.unwrap_or(&mut self.current);
-            let Some(&(place, length)) = segment.lines.front() else { return };
+            let Some(&(_, length)) = segment.lines.front() else { return };
             if self.bytes - length < bytes && segment.lines.len() <= MAX_LINES {
                 return;
             }
-            segment.lines.pop_front();
-            segment.before = Predecessor::Event(place);
+            let is_side = segment.drop_oldest();
             self.bytes -= length;
-            if is_current {
+            if is_current && !is_side {
                 // A rollback ends within this server from now on.
                 self.previous = None;
             }
@@ -173,7 +254,8 @@ impl PipeBacklog {
     /// Returns the number of lines of this server that may be unread, and the latest event time at
     /// the first of them.
     pub(super) fn oldest(&self) -> Option<(usize, TimeUs)> {
-        self.current.lines.front().map(|(place, _)| (self.current.lines.len(), place.max_time))
+        let first = self.current.first()?;
+        Some((self.current.lines.len() - self.current.side_events, first.max_time))
     }
 
     /// Starts the segment of another server.
@@ -194,14 +276,14 @@ impl PipeBacklog {
     /// event counts as read with its last byte.
     pub(super) fn rollback(&mut self, bytes: usize) -> Option<Rollback> {
         let unread_bytes = bytes.saturating_sub(self.torn_bytes);
-        let mut removed_bytes = 0;
-        let mut events = self.current.rollback(unread_bytes, &mut removed_bytes);
+        let mut undone = Undone::default();
+        let mut events = self.current.rollback(unread_bytes, &mut undone);
         let (mut after_change, mut before) = (None, self.current.end());
         if before == Predecessor::OtherServer {
             let previous = self.previous.as_mut()?;
-            let first = previous.lines.front().map(|(place, _)| Predecessor::Event(*place));
+            let first = previous.first().map(Predecessor::Event);
             after_change = Some(events);
-            events = previous.rollback(unread_bytes, &mut removed_bytes);
+            events = previous.rollback(unread_bytes, &mut undone);
             if events > 0 {
                 before = previous.end();
             }
@@ -212,141 +294,12 @@ impl PipeBacklog {
                 before = first;
             }
         }
-        self.bytes = self.bytes.saturating_sub(removed_bytes);
+        let Undone { bytes, side_events, oldest_side } = undone;
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.torn_bytes = 0;
-        let is_any = events + after_change.unwrap_or(0) > 0;
-        is_any.then_some(Rollback { events, after_change, predecessor: before })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn mark(n: u64) -> EventPosition {
-        EventPosition { time: TimeUs(n), seq: None }
-    }
-
-    fn known(n: u64) -> Predecessor {
-        Predecessor::Event(Checkpointable { at: mark(n), identity: Some(n), max_time: TimeUs(n) })
-    }
-
-    fn backlog(before: Predecessor, lengths: &[usize]) -> PipeBacklog {
-        let mut unread = PipeBacklog::new(before);
-        unread.enable(100);
-        for (n, length) in lengths.iter().enumerate() {
-            unread.begin_batch();
-            unread.stage(mark(n as u64), n as u64, TimeUs(n as u64));
-            unread.sent(std::iter::once(*length), 0);
-        }
-        unread
-    }
-
-    #[test]
-    fn an_event_counts_as_read_with_its_last_byte() {
-        let rollback = |bytes| backlog(Predecessor::RunStart, &[10, 10, 10]).rollback(bytes);
-        let back =
-            |events, before| Some(Rollback { events, after_change: None, predecessor: before });
-        assert_eq!(rollback(0), None);
-        assert_eq!(rollback(1), back(1, known(1)));
-        assert_eq!(rollback(10), back(1, known(1)));
-        assert_eq!(rollback(11), back(2, known(0)));
-        assert_eq!(rollback(30), back(3, Predecessor::RunStart));
-    }
-
-    #[test]
-    fn a_part_of_a_line_is_no_event() {
-        let mut some = backlog(Predecessor::RunStart, &[10]);
-        some.begin_batch();
-        some.stage(mark(1), 1, TimeUs(1));
-        some.sent(std::iter::empty(), 4);
-        assert_eq!(some.rollback(4), None);
-    }
-
-    fn send(unread: &mut PipeBacklog, events: impl Iterator<Item = u64>) {
-        for n in events {
-            unread.begin_batch();
-            unread.stage(mark(n), n, TimeUs(n));
-            unread.sent(std::iter::once(10), 0);
-        }
-    }
-
-    #[test]
-    fn a_rollback_can_undo_a_change_of_server() {
-        let rollback = |bytes| {
-            let mut some = backlog(Predecessor::RunStart, &[10, 10]);
-            some.change_server();
-            send(&mut some, 5..7);
-            some.rollback(bytes).map(|back| (back.events, back.after_change, back.predecessor))
-        };
-        assert_eq!(rollback(10), Some((1, None, known(5))));
-        assert_eq!(rollback(20), Some((0, Some(2), Predecessor::OtherServer)));
-        assert_eq!(rollback(30), Some((1, Some(2), known(0))));
-        assert_eq!(rollback(99), Some((2, Some(2), Predecessor::RunStart)));
-    }
-
-    #[test]
-    fn the_first_line_between_two_changes_of_server_stays() {
-        let mut some = backlog(Predecessor::RunStart, &[10]);
-        some.change_server();
-        send(&mut some, 5..7);
-        some.change_server();
-        send(&mut some, 8..9);
-        let back = Rollback { events: 1, after_change: Some(1), predecessor: known(5) };
-        assert_eq!(some.rollback(99), Some(back));
-    }
-
-    #[test]
-    fn a_change_of_server_is_kept_as_long_as_the_pipe_may_hold_it() {
-        let mut some = backlog(Predecessor::RunStart, &[10]);
-        some.change_server();
-        send(&mut some, 1..11);
-        assert!(some.reaches_change());
-        send(&mut some, 11..12);
-        assert!(!some.reaches_change());
-        assert_eq!(some.rollback(100).map(|back| back.events), Some(10));
-    }
-
-    #[test]
-    fn a_change_of_server_is_kept_while_the_line_after_it_was_read_in_part() {
-        let mut some = backlog(Predecessor::RunStart, &[10]);
-        some.change_server();
-        send(&mut some, 5..7);
-        some.was_read(15);
-        let back = some.rollback(15);
-        assert_eq!(back.map(|back| (back.events, back.after_change)), Some((0, Some(2))));
-        let mut some = backlog(Predecessor::RunStart, &[10]);
-        some.change_server();
-        send(&mut some, 5..7);
-        some.was_read(10);
-        assert!(!some.reaches_change());
-    }
-
-    #[test]
-    fn read_lines_are_dropped() {
-        let mut some = backlog(Predecessor::RunStart, &[10, 10, 10]);
-        some.was_read(11);
-        assert_eq!(some.oldest(), Some((2, TimeUs(1))));
-        assert_eq!(some.rollback(99).map(|back| back.predecessor), Some(known(0)));
-        some.was_read(0);
-        assert_eq!((some.oldest(), some.rollback(9)), (None, None));
-    }
-
-    proptest! {
-        #[test]
-        fn rolls_back_like_a_list(
-            lengths in prop::collection::vec(0..40_usize, 1..60),
-            bytes in 0..100_usize,
-        ) {
-            let total: usize = lengths.iter().sum();
-            let bytes = bytes.min(total);
-            let mut end = 0;
-            let ends = lengths.iter().map(|length| { end += length; end });
-            let read = ends.filter(|end| *end <= total - bytes).count();
-            let back = backlog(Predecessor::RunStart, &lengths).rollback(bytes);
-            // Lines without a byte in front of the first unread one count as read.
-            prop_assert_eq!(back.map_or(0, |back| back.events), lengths.len() - read);
-        }
+        let is_any = events + after_change.unwrap_or(0) + side_events > 0;
+        let predecessor = before;
+        let rollback = Rollback { events, after_change, predecessor, side_events, oldest_side };
+        is_any.then_some(rollback)
     }
 }

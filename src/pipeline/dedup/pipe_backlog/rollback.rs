@@ -24,7 +24,13 @@ impl EventProcessor {
             return 0;
         }
         let Some(rollback) = self.backlog.rollback(bytes) else { return 0 };
-        let Rollback { events, after_change, predecessor } = rollback;
+        let Rollback { events, after_change, predecessor, side_events, oldest_side } = rollback;
+        if let Some(oldest) = oldest_side {
+            self.side.undo(oldest);
+        }
+        if events == 0 && after_change.is_none() {
+            return side_events;
+        }
         if after_change.is_some() {
             let Some(PreviousServer { window, position }) = self.previous_server.take() else {
                 return 0;
@@ -50,6 +56,6 @@ impl EventProcessor {
             (Predecessor::Event(_), None) => false,
         };
         self.limit_filter_changes();
-        after_change.unwrap_or(0) + if is_undone { events } else { 0 }
+        side_events + after_change.unwrap_or(0) + if is_undone { events } else { 0 }
     }
 }
