@@ -311,6 +311,8 @@ fn a_second_ctrl_c_exits_at_once_with_130_while_the_output_is_blocked() {
     let flags = ["--host", &host(&server), "--drain-timeout", "60s"];
     let mut run = TailProcess::start(&scratch.path(""), &flags);
     run.lines(300);
+    #[cfg(target_os = "linux")]
+    run.wait_for_full_pipe();
     run.signal_until_it_ends("INT");
     let ended = run.wait();
     assert_eq!(ended.code(), 130, "{}", ended.stderr);
