@@ -46,7 +46,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(settings.checkpoint.interval, Duration::from_secs(1));
     assert_eq!(settings.checkpoint.events, None);
     assert_eq!(settings.buffer.events, 100_000);
-    assert_eq!(settings.buffer.bytes, 4 << 20);
+    assert_eq!(settings.buffer.bytes, 2 << 20);
     assert_eq!(settings.connection.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.connection.ping_after, Duration::from_secs(15));
     assert_eq!(settings.connection.pong_timeout, Duration::from_secs(10));
