@@ -334,7 +334,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     home.sql("PRAGMA user_version = 99");
     insta::allow_duplicates! {
         for args in [&["list"][..], &["show", "posts"], &["set", "posts", "13"], &["rm", "posts"]] {
-            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 99, from a newer skytail; this one knows formats up to 8: update skytail, or name another file with --state FILE");
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 99, from a newer skytail; this one knows formats up to 9: update skytail, or name another file with --state FILE");
         }
     }
 }
