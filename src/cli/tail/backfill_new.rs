@@ -14,17 +14,13 @@ use crate::settings::{Archive, ArchiveMode, CursorMode, TailSettings};
 ///
 /// # Errors
 /// [`UsageError`] if no archive may be read, or if the run has no live stream.
-pub fn check(
-    args: &TailArgs,
-    archive: &Archive,
-    sources: &ValueSources,
-) -> Result<bool, UsageError> {
+pub fn check(args: &TailArgs, archive: &Archive, sources: &ValueSources) -> Result<(), UsageError> {
     let is_wanted = args.archive_bounds.backfill_new;
     let problem = match (archive.mode, args.archive_bounds.archive_stripe) {
-        _ if !is_wanted => return Ok(false),
+        _ if !is_wanted => return Ok(()),
         (ArchiveMode::Off, _) => "the history is in the archive: leave --archive off out",
         (_, Some(_)) => "a stripe reads one fixed history: leave --archive-stripe or this flag out",
-        _ => return Ok(true),
+        _ => return Ok(()),
     };
     Err(sources.usage_error("backfill-new", problem))
 }

@@ -90,7 +90,6 @@ pub fn tail_settings(
     let start = start_settings(args, &context, sources)?;
     let stop = stop_rules(&args.output, now_us, sources)?;
     check_end(&start, &stop, sources)?;
-    let archive = archive(args, &endpoints, database.is_some(), sources)?;
     let settings = TailSettings {
         demo: args.source.demo,
         protocol: database_settings::protocol(args, database, &filter, sources)?,
@@ -112,8 +111,8 @@ pub fn tail_settings(
         strict: args.output.strict || database.is_some(),
         connection: connection(args, &complete),
         ca_file: ca_file(&args.source, sources)?,
-        backfill_new: backfill_new::check(args, &archive, sources)?,
-        archive,
+        backfill_new: args.archive_bounds.backfill_new,
+        archive: archive(args, &endpoints, database.is_some(), sources)?,
         handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
         drain_timeout: database_settings::drain_timeout(args, database),
@@ -122,6 +121,18 @@ pub fn tail_settings(
         endpoints,
         filter,
     };
+    with_other_readers(args, settings, now_us, sources)
+}
+
+/// Adds what reads beside the stream, or in place of it: the histories of lists, a stripe of the
+/// history, a witness.
+fn with_other_readers(
+    args: &TailArgs,
+    settings: TailSettings,
+    now_us: u64,
+    sources: &ValueSources,
+) -> Result<TailSettings, UsageError> {
+    backfill_new::check(args, &settings.archive, sources)?;
     let settings = add_stripe(args, settings, now_us, sources)?;
     add_witness(&args.witness, settings, !args.source.host.is_empty(), sources)
 }
