@@ -6,6 +6,7 @@ mod refused;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::marker;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Instant;
 
@@ -94,6 +95,13 @@ impl Watched {
     }
 }
 
+/// Writes a list. No reader sees a part of it.
+fn replace(list: &Path, text: &str) {
+    let new = list.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, list).unwrap();
+}
+
 /// Waits until the server has what `is_there` looks for.
 fn wait_for(server: &ScriptedServer, is_there: impl Fn(&[ReceivedRequest]) -> bool) {
     let patience = Instant::now() + PATIENCE;
@@ -126,12 +134,12 @@ fn an_added_account_is_read_from_the_position_of_the_change() {
     let server = ScriptedServer::start([stay_synced(&before), stay(&after)]);
     let scratch = Scratch::new();
     let list = scratch.path("dids.txt");
-    std::fs::write(&list, "did:plc:a\n").unwrap();
+    replace(&list, "did:plc:a\n");
     let at = format!("@{}", list.display());
     let run = Watched::start(Tail::of(&server).flags(&["-d", &at, "-n", "4"]));
     run.prints(&before[..2]);
     wait_for(&server, |requests| has_pong(&requests[0]));
-    std::fs::write(&list, "did:plc:a\n# a friend\ndid:plc:b\n").unwrap();
+    replace(&list, "did:plc:a\n# a friend\ndid:plc:b\n");
     run.look();
     let line = run.says("filter changed");
     assert!(line.contains("1 account added, 2 in all; it applies after seq 102 at "), "{line}");
@@ -152,14 +160,16 @@ fn a_removed_account_needs_no_other_connection_on_v1() {
     let server = ScriptedServer::start([script]);
     let scratch = Scratch::new();
     let (list, excluded) = (scratch.path("dids.txt"), scratch.path("excluded.txt"));
-    std::fs::write(&list, "did:plc:a\ndid:plc:b\n").unwrap();
-    std::fs::write(&excluded, "q.r.s\n").unwrap();
+    replace(&list, "did:plc:a\ndid:plc:b\n");
+    replace(&excluded, "q.r.s\n");
     let [at, excluded_at] = [&list, &excluded].map(|path| format!("@{}", path.display()));
     let flags = ["-d", &at, "--exclude", &excluded_at, "-n", "3"];
     let run = Watched::start(Tail::of(&server).flags(&flags));
     run.prints(&before);
-    std::fs::write(&excluded, "x.y.*\n").unwrap();
-    std::fs::write(&list, "did:plc:a\n").unwrap();
+    replace(&excluded, "x.y.*\n");
+    run.look();
+    run.says("filter changed: ");
+    replace(&list, "did:plc:a\n");
     run.look();
     run.prints(&after[2..]);
     run.says("1 account removed, 1 in all");
@@ -186,12 +196,12 @@ fn on_a_legacy_server_the_replay_prints_what_was_added_after_the_change() {
     let server = ScriptedServer::start([stay(&before), stay(&after)]);
     let scratch = Scratch::new();
     let list = scratch.path("dids.txt");
-    std::fs::write(&list, "did:plc:a\n").unwrap();
+    replace(&list, "did:plc:a\n");
     let at = format!("@{}", list.display());
     let flags = ["-d", &at, "-n", "4", "--join", "single"];
     let run = Watched::start(Tail::of(&server).flags(&flags));
     run.prints(&before);
-    std::fs::write(&list, "did:plc:b\ndid:plc:a\n").unwrap();
+    replace(&list, "did:plc:b\ndid:plc:a\n");
     run.look();
     run.prints(&after[3..]);
     run.ends();
@@ -206,7 +216,7 @@ fn a_kill_after_a_change_resumes_at_its_position() {
     let server = ScriptedServer::start([stay_synced(&before), silent, stay(&after)]);
     let scratch = Scratch::new();
     let list = scratch.path("dids.txt");
-    std::fs::write(&list, "did:plc:a\n").unwrap();
+    replace(&list, "did:plc:a\n");
     let at = format!("@{}", list.display());
     let tail = || {
         let flags = ["-d", &at, "--consumer", "c", "--cursor", "auto", "--checkpoint-every", "1h"];
@@ -215,7 +225,7 @@ fn a_kill_after_a_change_resumes_at_its_position() {
     let mut run = Watched::start(tail());
     run.prints(&before[..1]);
     wait_for(&server, |requests| has_pong(&requests[0]));
-    std::fs::write(&list, "did:plc:a\ndid:plc:b\n").unwrap();
+    replace(&list, "did:plc:a\ndid:plc:b\n");
     run.look();
     run.says("it applies after seq 101");
     wait_for(&server, |requests| requests.len() == 2 && !requests[1].head.is_empty());

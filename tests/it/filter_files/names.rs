@@ -1,6 +1,6 @@
 //! The consumer of a filter of files: its name does not depend on their content.
 
-use super::{Watched, post, stay};
+use super::{Watched, post, replace, stay};
 use crate::support::Scratch;
 use crate::support::run::{Tail, cursors};
 use crate::support::scripted::ScriptedServer;
@@ -18,7 +18,7 @@ fn a_cursor_named_by_content_is_taken_over_once_and_kept_when_the_file_changes()
     let server = ScriptedServer::start(scripts);
     let scratch = Scratch::new();
     let (list, state) = (scratch.path("my dids.txt"), scratch.path("state.db"));
-    std::fs::write(&list, "did:plc:a\n").unwrap();
+    replace(&list, "did:plc:a\n");
     let at = format!("@{}", list.display());
     let tail = |did: &str| {
         let tail = Tail::of(&server).state(state.clone());
@@ -36,7 +36,7 @@ fn a_cursor_named_by_content_is_taken_over_once_and_kept_when_the_file_changes()
     run.ends();
     let run = tail(&at).run();
     run.ends_with(0).prints([&third]).never_says("continuing").never_says("filter changed");
-    std::fs::write(&list, "did:plc:a\ndid:plc:b\n").unwrap();
+    replace(&list, "did:plc:a\ndid:plc:b\n");
     let run = tail(&at).run();
     let words = "filter changed while no run was active: 2 accounts; it applies after seq 102";
     run.ends_with(0).prints([&last]).says(&[words]);
