@@ -401,8 +401,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             break
         }
         'skytail;tail' {
-            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
-            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
+            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--operation', '--operation', [CompletionResultType]::ParameterName, 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]')
@@ -514,8 +514,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--witness', '--witness', [CompletionResultType]::ParameterName, 'Second server to compare with: what only HOST has is printed, late, and counted')
             [CompletionResult]::new('--witness-window', '--witness-window', [CompletionResultType]::ParameterName, 'Event time after which an event of only one server is missing on the other')
             [CompletionResult]::new('--witness-only', '--witness-only', [CompletionResultType]::ParameterName, 'What to do with an event that only the witness has: print, or only report [default: print]')
-            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
-            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
+            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--operation', '--operation', [CompletionResultType]::ParameterName, 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]')
@@ -548,8 +548,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             break
         }
         'skytail;plan' {
-            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
-            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
+            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (v2 only) [default: all]')
             [CompletionResult]::new('--operation', '--operation', [CompletionResultType]::ParameterName, 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]')

@@ -376,8 +376,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --help 'Print help'
         }
         &'skytail;tail'= {
-            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
-            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
+            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
+            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
             cand -k 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --kind 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --operation 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]'
@@ -488,8 +488,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --witness 'Second server to compare with: what only HOST has is printed, late, and counted'
             cand --witness-window 'Event time after which an event of only one server is missing on the other'
             cand --witness-only 'What to do with an event that only the witness has: print, or only report [default: print]'
-            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
-            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
+            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
+            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
             cand -k 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --kind 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --operation 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]'
@@ -521,8 +521,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --help 'Print help'
         }
         &'skytail;plan'= {
-            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
-            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]'
+            cand -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
+            cand --did 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]'
             cand -k 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --kind 'Only this kind: commit, identity, account or sync (v2 only) [default: all]'
             cand --operation 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]'

@@ -340,7 +340,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -l markdown -d 'Pri
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -488,7 +488,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness -d 'Seco
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
 report\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -540,7 +540,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-hold -d 
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''

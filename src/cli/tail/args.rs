@@ -158,7 +158,9 @@ pub struct FilterArgs {
     pub collection: Vec<String>,
 
     /// Only events of this account: its DID, or its handle
-    /// (alice.bsky.social), resolved at the start [default: all]
+    /// (alice.bsky.social), resolved at the start. @FILE has one a
+    /// line: tail reads it again when it changes, and top reads it
+    /// once, as with -c and --exclude [default: all]
     #[arg(short, long, alias = "handle", value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 
