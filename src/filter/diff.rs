@@ -104,8 +104,8 @@ mod tests {
             prop::collection::vec(0..PATTERNS.len(), 0..3),
         );
         lists.prop_map(|(dids, collections, excluded)| {
-            let mut filter = Filter::default();
-            filter.dids = dids.into_iter().map(|i| ACCOUNTS[i].to_owned()).collect();
+            let dids = dids.into_iter().map(|i| ACCOUNTS[i].to_owned()).collect();
+            let mut filter = Filter { dids, ..Filter::default() };
             collections.into_iter().for_each(|i| filter.collections.add(PATTERNS[i]).unwrap());
             excluded.into_iter().for_each(|i| filter.excluded.add(PATTERNS[i]).unwrap());
             filter

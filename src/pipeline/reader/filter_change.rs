@@ -184,13 +184,10 @@ impl Reader {
 
 /// Waits for a change; forever if there is nothing that could change any more.
 async fn told<T>(changes: Option<&mut watch::Receiver<T>>) {
-    match changes {
-        Some(changes) => {
-            if changes.changed().await.is_ok() {
-                return;
-            }
-        }
-        None => {}
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
     }
     std::future::pending().await
 }
