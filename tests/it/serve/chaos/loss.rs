@@ -46,7 +46,7 @@ async fn a_cursor_moves_past_what_a_server_does_not_have() {
     let server = chaotic(&scratch.recording(&lines), "omit=10,blind=app.bsky.feed.post");
     let is_there = |line: &&String| {
         let event = event_number(line);
-        event % 10 != 0 && (event % 2 == 1)
+        !event.is_multiple_of(10) && !event.is_multiple_of(2)
     };
     let rest: Vec<String> = lines[50..].iter().filter(is_there).cloned().collect();
     // The cursor is that of an event that the server does not have.
