@@ -4,7 +4,7 @@ use super::DedupWindow;
 use crate::position::TimeUs;
 
 impl DedupWindow {
-    /// Raises the bounds of [`MAX_EVENTS`] to `events`; never lowers them.
+    /// Raises the bounds of `MAX_EVENTS` to `events`; never lowers them.
     pub fn keep_at_least(&mut self, events: u64) {
         self.max_events = self.max_events.max(events);
     }
