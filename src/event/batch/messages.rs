@@ -88,7 +88,7 @@ impl Batch {
         scratch.shrink_to(KEEP_SCRATCH_BYTES);
     }
 
-    /// Removes the line with this index, if it exists.
+    /// Removes the line with this index, if it exists, and a partial line.
     pub fn remove_line(&mut self, index: usize) {
         if index < self.spans.len() {
             self.spans.remove(index);
@@ -96,6 +96,8 @@ impl Batch {
         if index < self.headers.len() {
             self.headers.remove(index);
         }
+        // The bytes of the last line would begin the next one.
+        self.discard_partial_line();
     }
 
     /// Moves the messages after this one. No message of today's servers is shorter than its line.

@@ -30,6 +30,18 @@ fn a_line_feed_overwrites_the_byte_after_the_line() {
 }
 
 #[test]
+fn a_removed_line_leaves_no_bytes_for_the_next_one() {
+    for (index, left) in [(2, [b"one", b"two", b"ten"]), (0, [b"two", b"six", b"ten"])] {
+        let mut batch = Batch::default();
+        [b"one", b"two", b"six"].iter().for_each(|line| batch.push(*line));
+        batch.remove_line(index);
+        assert_eq!(batch.partial_line(), b"");
+        batch.push(b"ten");
+        assert!(batch.lines().eq(left));
+    }
+}
+
+#[test]
 fn lines_can_be_removed_at_both_ends() {
     let mut batch = Batch::default();
     [b"one", b"two", b"six"].iter().for_each(|line| batch.push(*line));
