@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::temporary::TemporaryName;
+use super::temporary::{ListLock, TemporaryName};
 use crate::platform;
 
 /// Why a file can't be written.
@@ -110,6 +110,7 @@ impl NewFile {
         let failed = |cause| NewFileError::Failed { path: path.to_owned(), cause };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
+        let list = ListLock::acquire();
         let file = super::open_without_link(&mut options, &temporary).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -118,7 +119,7 @@ impl NewFile {
         }
         file.set_len(0).map_err(failed)?;
         let path = path.to_owned();
-        Ok((Self { path, temporary: TemporaryName::new(temporary) }, file))
+        Ok((Self { path, temporary: list.add(temporary) }, file))
     }
 
     /// Returns the path that the file will have.

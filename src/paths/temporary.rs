@@ -8,17 +8,35 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// The list, locked while a file is created: a signal then either finds its name, or comes before it.
+#[derive(Debug)]
+pub struct ListLock(MutexGuard<'static, Vec<PathBuf>>);
+
+impl ListLock {
+    /// Locks the list. Waits for ever if a signal ends the process.
+    #[must_use]
+    pub fn acquire() -> Self {
+        Self(names())
+    }
+
+    /// Adds a name. The caller has locked the file, or has created it.
+    #[must_use]
+    pub fn add(mut self, path: PathBuf) -> TemporaryName {
+        self.0.push(path.clone());
+        TemporaryName(path)
+    }
+}
+
 /// The name of a temporary file of this process. The file is removed when this value is dropped,
 /// unless it was renamed.
 #[derive(Debug)]
 pub struct TemporaryName(PathBuf);
 
 impl TemporaryName {
-    /// Adds a name to the list. The caller has locked the file, or has created it.
+    /// Adds the name of a file that does not exist yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        names().push(path.clone());
-        Self(path)
+        ListLock::acquire().add(path)
     }
 
     /// Returns the name.
@@ -55,7 +73,7 @@ impl Drop for TemporaryName {
     }
 }
 
-/// Removes all temporary files, and lets no other thread rename or remove one any more. Called
+/// Removes all temporary files, and lets no other thread create, rename or remove one any more. Called
 /// before the process exits.
 pub fn remove_all() {
     let names = names();

@@ -20,7 +20,7 @@ use super::input::{Form, Input, InputError, Stamp};
 use super::rewrite::{copy_rows_without, copy_without};
 use crate::checkpoint::lease::{Lease, LeaseError};
 use crate::checkpoint::store::{Store, StoreError};
-use crate::paths::temporary::TemporaryName;
+use crate::paths::temporary::{ListLock, TemporaryName};
 use crate::sink::file::open::{self, OpenFileError};
 use crate::sink::output_record::{FileEnd, OutputRecord, OutputState};
 use crate::{paths, platform};
@@ -278,6 +278,7 @@ impl Copy {
         platform::owner_only(&mut options);
         let failed = |cause| ReplaceError::Copy { path: path.clone(), cause };
         let in_way = |what| ReplaceError::CopyInWay(path.clone(), what);
+        let list = ListLock::acquire();
         let file = match paths::open_without_link(&mut options, &path) {
             Ok(file) => file,
             Err(_) if path.is_symlink() => return Err(in_way("is a symbolic link")),
@@ -296,7 +297,7 @@ impl Copy {
             return Err(ReplaceError::Changed);
         }
         file.set_len(0).map_err(failed)?;
-        Ok(Self { file, name: TemporaryName::new(path) })
+        Ok(Self { file, name: list.add(path) })
     }
 
     /// Writes a Parquet file without some rows. It gets the name of the copy when it is complete.
