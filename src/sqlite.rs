@@ -1,5 +1,7 @@
 //! What the state file and the databases of `--to sqlite:FILE` share in the use of SQLite.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +12,16 @@ use crate::platform;
 
 /// The first bytes of a SQLite database.
 pub const MAGIC: [u8; 16] = *b"SQLite format 3\0";
+
+/// Reads the first bytes of a file, as many as [`MAGIC`] has if it is long enough.
+///
+/// # Errors
+/// The error of the system.
+pub fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
 
 /// How long to wait for another program's write. A write of skytail takes milliseconds; for a
 /// transaction that a user left open in `sqlite3`, an error is better than a longer wait.

@@ -73,9 +73,11 @@ ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL,
   set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
-  set_server = excluded.set_server, is_asked_for = excluded.is_asked_for,
-  filter_fingerprint = NULL, filter_since_server = NULL, filter_since_kind = NULL,
-  filter_since_time_us = NULL, filter_since_seq = NULL";
+  set_server = excluded.set_server, is_asked_for = excluded.is_asked_for";
+
+/// Forgets the filter in force: it belongs to the replaced position.
+const NO_FILTER: &str = "filter_fingerprint = NULL, filter_since_server = NULL, \
+    filter_since_kind = NULL, filter_since_time_us = NULL, filter_since_seq = NULL";
 
 /// Gives the file its key, once. SQLite's random bytes are a cipher's, seeded by the system.
 const MAKE_KEY: &str = "
@@ -238,7 +240,7 @@ impl Store {
         self.in_transaction(|connection| {
             earlier::keep(connection, consumer, now)?;
             connection.execute(
-                SET,
+                &format!("{SET}, {NO_FILTER}"),
                 named_params! {
                     ":name": consumer,
                     ":now": now.0.cast_signed(),

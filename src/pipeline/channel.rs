@@ -89,6 +89,12 @@ impl Item {
         Self { is_history: true, ..Self::lines(batch, connection) }
     }
 
+    /// Returns an item of this item's first lines, which takes the gap before them.
+    pub fn split_lines(&mut self, first: Batch) -> Self {
+        let lines = Self::lines(first, Arc::clone(&self.connection));
+        Self { gap: self.gap.take(), ..lines }
+    }
+
     /// An item without lines, at which the filter changes.
     #[must_use]
     pub fn filter_change(filter: Arc<Filter>, connection: Arc<ConnectionInfo>) -> Self {

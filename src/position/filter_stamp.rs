@@ -25,6 +25,17 @@ pub struct FilterSince {
 }
 
 impl FilterSince {
+    /// Returns a change at the newest event of a position. A position may go back, but a change never
+    /// lies before `earlier`, the one before it.
+    #[must_use]
+    pub fn at_newest(position: &Position, earlier: Option<&Self>) -> Self {
+        let Origin { server, kind, .. } = &position.origin;
+        let covering =
+            earlier.filter(|since| since.is_of(&position.origin) && since.covers(position.newest));
+        let at = covering.map_or(position.newest, |since| since.at);
+        Self { server: Arc::clone(server), kind: *kind, at }
+    }
+
     /// Returns whether the position is of this server.
     #[must_use]
     pub fn is_of(&self, origin: &Origin) -> bool {

@@ -17,8 +17,8 @@ use crate::compression::inflate::Inflater;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
+use crate::position::{Origin, ServerKind};
 
-use super::RequestedCursor;
 use super::archive::api_key::ApiKey;
 use super::archive::backfill::Backfill;
 use super::archive::bounds::BackfillLimits;
@@ -36,6 +36,7 @@ use super::net::tls::TlsContext;
 use super::protocol::Protocol;
 use super::v2::dictionaries::Dictionaries;
 use super::websocket::handshake::{self, HandshakeError, UpgradeRequest, Upgraded};
+use super::{ConnectionInfo, RequestedCursor};
 
 pub use error::ConnectError;
 
@@ -154,6 +155,23 @@ impl Client {
     #[must_use]
     pub fn archive_fingerprint(&self) -> u64 {
         (self.filter().fingerprint() ^ ARCHIVE_STREAM).max(1)
+    }
+
+    /// Describes lines of the archive of the server with this label.
+    #[must_use]
+    pub fn archive_connection(&self, number: u64, server: Arc<str>) -> ConnectionInfo {
+        ConnectionInfo {
+            number,
+            origin: Origin {
+                server,
+                kind: ServerKind::V2,
+                filter_fingerprint: self.archive_fingerprint(),
+            },
+            requested: RequestedCursor::Archive,
+            protocol: Protocol::V2,
+            shape: self.shape,
+            is_clamped: false,
+        }
     }
 
     /// Starts to read a server's archive.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{Store, StoreError};
+use super::{NO_FILTER, Store, StoreError};
 use crate::checkpoint::row::{self, SavedCursor};
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
@@ -16,10 +16,6 @@ const KEPT_US: u64 = 30 * 24 * 3600 * 1_000_000;
 /// The columns that are copied between the tables.
 const COLUMNS: &str = "updated_at_us, server, server_kind, newest_time_us, newest_seq, \
     rewind_time_us, rewind_seq, latest_time_us, identities, stream, set_time_us, set_seq, set_server";
-
-/// Forgets the filter in force: it belongs to the replaced position.
-const NO_FILTER: &str = "filter_fingerprint = NULL, filter_since_server = NULL, \
-    filter_since_kind = NULL, filter_since_time_us = NULL, filter_since_seq = NULL";
 
 /// Moves the position, if there is one, to the columns that `cursors list` shows.
 const KEEP_PREVIOUS: &str = "
@@ -43,10 +39,7 @@ const RESET: &str = "
 UPDATE consumers SET updated_at_us = :now,
   server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL, stream = NULL,
-  set_time_us = NULL, set_seq = NULL, set_server = NULL, is_asked_for = 0,
-  filter_fingerprint = NULL, filter_since_server = NULL, filter_since_kind = NULL,
-  filter_since_time_us = NULL, filter_since_seq = NULL
-WHERE name = :name";
+  set_time_us = NULL, set_seq = NULL, set_server = NULL, is_asked_for = 0";
 
 const FORGET: &str = "
 DELETE FROM earlier_positions WHERE consumer = :name AND (replaced_at_us < :oldest OR rowid NOT IN (
@@ -155,7 +148,8 @@ impl Store {
             // The next run begins as the first one, with all entries of its lists.
             super::additions::clear(connection, consumer)?;
             let params = named_params! { ":name": consumer, ":now": now.0.cast_signed() };
-            connection.execute(RESET, params).map(|changed| changed > 0)
+            let sql = format!("{RESET}, {NO_FILTER} WHERE name = :name");
+            connection.execute(&sql, params).map(|changed| changed > 0)
         })
     }
 

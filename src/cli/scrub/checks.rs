@@ -1,7 +1,5 @@
 //! Checks the flags of a scrub before it reads anything.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{ScrubArgs, host};
@@ -57,7 +55,6 @@ pub fn state(args: &ScrubArgs) -> Result<Option<PathBuf>, UsageError> {
 
 /// Returns whether a file begins as a SQLite database. An empty file is one without tables.
 fn is_sqlite(path: &Path) -> std::io::Result<bool> {
-    let mut head = Vec::new();
-    File::open(path)?.take(sqlite::MAGIC.len() as u64).read_to_end(&mut head)?;
+    let head = sqlite::read_head(path)?;
     Ok(head.is_empty() || head == sqlite::MAGIC)
 }

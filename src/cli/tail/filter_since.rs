@@ -1,7 +1,5 @@
 //! Where the filter of a run that resumes has replaced another one.
 
-use std::sync::Arc;
-
 use crate::display::units::counted;
 use crate::filter::Filter;
 use crate::position::{FilterSince, FilterStamp, StartPosition};
@@ -18,21 +16,15 @@ pub fn filter_since(
     if stamp.fingerprint == filter.fingerprint() {
         return stamp.since;
     }
-    let mut at = position.newest;
-    if let Some(since) = stamp.since
-        && since.is_of(&position.origin)
-        && since.covers(at)
-    {
-        at = since.at;
-    }
+    let since = FilterSince::at_newest(position, stamp.since.as_ref());
+    let at = since.at;
     if at.seq.is_some() {
         // Up to here, nothing must be asked for again.
         (position.newest, position.rewind_to) = (at, at);
     }
     let sizes = sizes(filter);
     tracing::warn!("filter changed while no run was active: {sizes}; it applies after {at}");
-    let (server, kind) = (Arc::clone(&position.origin.server), position.origin.kind);
-    Some(FilterSince { server, kind, at })
+    Some(since)
 }
 
 /// Returns the sizes of the lists: `12 accounts, 2 collections`.

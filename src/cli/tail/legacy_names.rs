@@ -72,12 +72,18 @@ pub fn adopt_content_cursor(
     Ok(())
 }
 
-/// Returns the name made of the content of the filter's files, if a cursor is saved under it and none
-/// under `consumer`.
+/// Returns the name under which the cursor of a run is saved before the run has moved it.
 ///
 /// # Errors
 /// As the state file reports.
-pub fn content_name(
+pub fn saved_name(store: &Store, settings: &TailSettings) -> Result<String, StoreError> {
+    let consumer = effective_name(store, settings)?;
+    Ok(content_name(store, &consumer, settings)?.unwrap_or(consumer))
+}
+
+/// Returns the name made of the content of the filter's files, if a cursor is saved under it and none
+/// under `consumer`.
+fn content_name(
     store: &Store,
     consumer: &str,
     settings: &TailSettings,

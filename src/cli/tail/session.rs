@@ -174,9 +174,7 @@ pub fn planned_start(settings: &TailSettings) -> anyhow::Result<StartPosition> {
     let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
     match store {
         Some(store) => {
-            let consumer = legacy_names::effective_name(&store, settings)?;
-            let former = legacy_names::content_name(&store, &consumer, settings)?;
-            let consumer = former.unwrap_or(consumer);
+            let consumer = legacy_names::saved_name(&store, settings)?;
             saved_start(&store, &consumer, settings)
         }
         None => Ok(explicit_start(settings.from).unwrap_or(StartPosition::Live)),
@@ -198,9 +196,7 @@ pub fn reached_end(settings: &TailSettings) -> anyhow::Result<Option<TimeUs>> {
     }
     let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
     let Some(store) = store else { return Ok(None) };
-    let consumer = legacy_names::effective_name(&store, settings)?;
-    let former = legacy_names::content_name(&store, &consumer, settings)?;
-    let saved = store.load(&former.unwrap_or(consumer))?;
+    let saved = store.load(&legacy_names::saved_name(&store, settings)?)?;
     let reached = match saved {
         Some(SavedCursor::Position(resume)) => Some(resume.position.newest.time),
         Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. })) => Some(time),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{EventProcessor, REORDER_US};
 use crate::event::header_spans::HeaderSpans;
 use crate::filter::Filter;
-use crate::position::{EventPosition, FilterSince, FilterStamp, Position};
+use crate::position::{EventPosition, FilterSince, FilterStamp};
 
 /// Most changes that are remembered: more than can lie within the usual rewind margin, because a
 /// reader changes the filter at most once a second.
@@ -39,22 +39,15 @@ impl EventProcessor {
         self.is_unfiltered = filter.accepts_all();
         self.filter_fingerprint = filter.fingerprint();
         let before = std::mem::replace(&mut self.config.filter, filter);
-        let Position { origin, newest, rewind_to, .. } = self.position.as_ref()?;
-        let (server, kind) = (Arc::clone(&origin.server), origin.kind);
-        let mut at = *newest;
-        // A position may go back, but a change never lies before an earlier one.
-        if let Some(FilterChange { since, .. }) = self.filter_changes.last()
-            && since.is_of(origin)
-            && since.covers(at)
-        {
-            at = since.at;
-        }
+        let position = self.position.as_ref()?;
+        let earlier = self.filter_changes.last().map(|change| &change.since);
+        let since = FilterSince::at_newest(position, earlier);
+        let at = since.at;
         // No replay goes back further.
-        self.filter_changes.retain(|change| change.since.at.time >= rewind_to.time);
+        self.filter_changes.retain(|change| change.since.at.time >= position.rewind_to.time);
         if self.filter_changes.len() >= MAX_CHANGES {
             self.filter_changes.remove(0);
         }
-        let since = FilterSince { server, kind, at };
         self.filter_changes.push(FilterChange { since, before: Some(before) });
         if at.seq.is_some() && !self.holds_position() && self.undecided.is_empty() {
             // Up to here, nothing must be asked for again.

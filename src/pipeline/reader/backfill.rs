@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Interval;
 
-use crate::position::{Origin, ServerKind};
+use crate::position::ServerKind;
 use crate::settings::{Archive, ArchiveMode};
 use crate::source::archive::backfill::Backfill;
 use crate::source::archive::bounds::{BackfillEnd, BackfillLimits};
 use crate::source::archive::plan::PlanError;
 use crate::source::archive::{BackfillError, BackfillStart, BackfillStep};
 use crate::source::endpoint::Endpoint;
-use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::super::channel::Item;
@@ -98,18 +97,7 @@ impl Reader {
         self.metrics.protocol.set(2);
         let server = Arc::clone(&endpoint.label);
         tracing::info!(%server, %beginning, tip = backfill.tip(), "reading the archive");
-        let connection = Arc::new(ConnectionInfo {
-            number: retry.number,
-            origin: Origin {
-                server,
-                kind: ServerKind::V2,
-                filter_fingerprint: self.client.archive_fingerprint(),
-            },
-            requested: RequestedCursor::Archive,
-            protocol: Protocol::V2,
-            shape: self.client.shape,
-            is_clamped: false,
-        });
+        let connection = Arc::new(self.client.archive_connection(retry.number, server));
         let ended = self.forward_backfill(&mut backfill, &connection, retry).await;
         if matches!(ended, Err(Disconnect::FilterChanged)) {
             retry.interrupted_backfill = Some(beginning);

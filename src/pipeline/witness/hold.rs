@@ -119,10 +119,8 @@ impl Hold {
             if let Some(header) = item.batch.header_or_parse(i, shape) {
                 let earlier = self.take_earlier(&header, item.batch.line(i));
                 if !earlier.is_empty() {
-                    let gap = item.gap.take();
-                    let lines = std::mem::take(&mut piece);
-                    let first = Item::lines(lines, item.connection.clone());
-                    self.ready.push_back(Step::Main(Item { gap, ..first }));
+                    let first = item.split_lines(std::mem::take(&mut piece));
+                    self.ready.push_back(Step::Main(first));
                     earlier.into_iter().for_each(|missing| self.write(missing));
                 }
             }

@@ -29,4 +29,4 @@ mod stream;
 pub use link::WitnessLink;
 pub use matcher::Matcher;
 pub use serve::{Held, MainStream, Missing, WitnessConfig, WitnessSide};
-pub use stream::WitnessStream;
+pub use stream::{WitnessStream, observe};

@@ -41,22 +41,18 @@ pub(super) struct PassedLines {
 impl WitnessStream {
     /// Takes the next batch of the channel, without waiting.
     pub(super) fn take(&mut self, now: TimeUs) -> Option<PassedLines> {
-        let Recv::Item(item) = self.receiver.recv(None) else { return None };
-        let Item { mut batch, connection, gap, through, .. } = item;
-        self.messages.decode(&mut batch, &connection);
-        if let Some(gap) = gap {
-            self.processor.report_gap(gap);
+        let Recv::Item(mut item) = self.receiver.recv(None) else { return None };
+        self.messages.decode(&mut item.batch, &item.connection);
+        let connection = Arc::clone(&item.connection);
+        let (lines, passed, anomaly) = observe(&mut self.processor, item, now, &self.feedback);
+        if let Some(Anomaly::Gap(gap)) = anomaly {
+            let server = &self.server;
+            tracing::warn!(
+                %server,
+                "the witness can't compare gap {gap}: {}; the events of the server in use are printed as always",
+                gap.reason,
+            );
         }
-        let staged = self.processor.process(batch, &connection, now);
-        let passed = self.processor.take_passed();
-        self.processor.take_rejected();
-        self.report_anomaly(connection.number);
-        self.feedback.set_early(self.processor.surplus_time());
-        let lines = self.processor.commit(staged, Delivery::Bytes(0));
-        if let Some(through) = through {
-            self.processor.advance_watermark(&connection, through, now);
-        }
-        self.feedback.set(self.processor.position());
         Some(PassedLines { lines, passed, connection })
     }
 
@@ -64,17 +60,32 @@ impl WitnessStream {
     pub(super) fn recycle(&self, lines: CompactBatch) {
         self.receiver.recycle(lines.into_batch());
     }
+}
 
-    fn report_anomaly(&mut self, connection: u64) {
-        let server = &self.server;
-        match self.processor.take_anomaly() {
-            Some(Anomaly::Gap(gap)) => tracing::warn!(
-                %server,
-                "the witness can't compare gap {gap}: {}; the events of the server in use are printed as always",
-                gap.reason,
-            ),
-            Some(Anomaly::Renumbered { .. }) => self.feedback.reject_numbers(connection),
-            Some(Anomaly::Reused { .. } | Anomaly::Ahead { .. }) | None => {}
-        }
+/// Passes a batch through a stage that writes nothing, and reports to the reader of its stream how far
+/// that has come. Returns the lines that were let through, their keys, and what is wrong with the stream.
+pub fn observe(
+    processor: &mut EventProcessor,
+    item: Item,
+    now: TimeUs,
+    feedback: &WriterFeedback,
+) -> (CompactBatch, Vec<PassedEvent>, Option<Anomaly>) {
+    let Item { batch, connection, gap, through, .. } = item;
+    if let Some(gap) = gap {
+        processor.report_gap(gap);
     }
+    let staged = processor.process(batch, &connection, now);
+    let passed = processor.take_passed();
+    processor.take_rejected();
+    let anomaly = processor.take_anomaly();
+    if let Some(Anomaly::Renumbered { .. }) = anomaly {
+        feedback.reject_numbers(connection.number);
+    }
+    feedback.set_early(processor.surplus_time());
+    let lines = processor.commit(staged, Delivery::Bytes(0));
+    if let Some(through) = through {
+        processor.advance_watermark(&connection, through, now);
+    }
+    feedback.set(processor.position());
+    (lines, passed, anomaly)
 }

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 use crate::pipeline::channel::Item;
-use crate::pipeline::dedup::{Delivery, EventProcessor};
-use crate::pipeline::gap_detector::Anomaly;
+use crate::pipeline::dedup::EventProcessor;
 use crate::pipeline::handoff::inline_writer::BatchWriter as _;
-use crate::pipeline::witness::{Held, MainStream, WitnessSide};
+use crate::pipeline::witness::{Held, MainStream, WitnessSide, observe};
 use crate::position::TimeUs;
 use crate::source::RequestedCursor;
 
@@ -41,8 +40,7 @@ fn pieces(mut item: Item, step_us: u64) -> Vec<Item> {
         let time = item.batch.header_or_parse(i, shape).map_or(since, |header| header.time_us);
         if time.abs_diff(since) > step_us && !piece.is_empty() {
             since = time;
-            let lines = Item::lines(std::mem::take(&mut piece), Arc::clone(&item.connection));
-            pieces.push(Item { gap: item.gap.take(), ..lines });
+            pieces.push(item.split_lines(std::mem::take(&mut piece)));
         }
         piece.push_with(item.batch.line(i), item.batch.header(i));
     }
@@ -78,29 +76,16 @@ impl Writer {
 
     fn note_arrival(&mut self, item: &Item) {
         let Some(Arrival { processor, .. }) = &mut self.config.arrival else { return };
-        let connection = &item.connection;
-        if let Some(gap) = &item.gap {
-            processor.report_gap(gap.clone());
-        }
-        let mut copy = Batch::default();
-        copy.append(&item.batch);
+        let mut batch = Batch::default();
+        batch.append(&item.batch);
+        let copy = Item::lines(batch, Arc::clone(&item.connection));
+        let copy = Item { gap: item.gap.clone(), through: item.through, ..copy };
         let now = TimeUs(crate::metrics::now_us());
-        let staged = processor.process(copy, connection, now);
-        let passed = processor.take_passed();
-        processor.take_rejected();
+        // The writer's own stage reports what is wrong with the stream when it comes there.
+        let (lines, passed, _) = observe(processor, copy, now, &self.config.feedback);
         if let Some(witness) = &mut self.config.witness {
-            witness.note_main(staged.lines(), &passed, connection);
+            witness.note_main(&lines, &passed, &item.connection);
         }
-        // The writer's own stage reports the others when it comes there.
-        if let Some(Anomaly::Renumbered { .. }) = processor.take_anomaly() {
-            self.config.feedback.reject_numbers(connection.number);
-        }
-        self.config.feedback.set_early(processor.surplus_time());
-        let _ = processor.commit(staged, Delivery::Bytes(0));
-        if let Some(through) = item.through {
-            processor.advance_watermark(connection, through, now);
-        }
-        self.config.feedback.set(processor.position());
     }
 
     /// Writes what has waited long enough; with `all`, whatever waits.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::DatabaseError;
 use super::schema;
-use crate::sqlite::{BUSY_TIMEOUT, MAGIC, switch_to_wal};
+use crate::sqlite::{BUSY_TIMEOUT, MAGIC, read_head, switch_to_wal};
 use crate::{paths, platform};
 
 /// The largest file that is checked as a whole when it is opened, in bytes. A larger one takes too
@@ -65,7 +65,7 @@ pub fn writable(path: &Path) -> Result<(Connection, schema::Found), DatabaseErro
 /// # Errors
 /// [`DatabaseError`] if it is one and can't be read.
 pub fn readable(path: &Path) -> Result<Option<Connection>, DatabaseError> {
-    if !begins_like_sqlite(path) {
+    if !read_head(path).is_ok_and(|head| head == MAGIC) {
         return Ok(None);
     }
     let sqlite_error = |error: rusqlite::Error| DatabaseError::from_sqlite(path, &error);
@@ -88,13 +88,6 @@ fn for_reading(error: DatabaseError) -> DatabaseError {
         DatabaseError::Damaged { cause, .. } => DatabaseError::Unreadable { cause },
         other => other,
     }
-}
-
-fn begins_like_sqlite(path: &Path) -> bool {
-    use std::io::Read as _;
-    let mut head = [0; 16];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head == MAGIC
 }
 
 /// Returns the absolute path of the database, however it is reached.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use rusqlite::Connection;
@@ -42,14 +43,21 @@ fn a_reader_does_not_stop_the_writer_and_sees_one_state() {
     fixture.assert_is_complete();
 }
 
+/// Returns a disk of this size, and a database on it as a path and as a destination; `None` where no
+/// disk can be made.
+fn database_on_a_disk(fixture: &Fixture, size: &str) -> Option<(Disk, PathBuf, String)> {
+    let at = fixture.scratch.path("disk");
+    fs::create_dir(&at).unwrap();
+    let disk = Disk::new(at.clone(), size)?;
+    let path = at.join("out.db");
+    let to = format!("sqlite:{}", path.display());
+    Some((disk, path, to))
+}
+
 #[test]
 fn a_full_disk_ends_the_run_and_the_next_one_continues() {
     let fixture = Fixture::new(6_000);
-    let at = fixture.scratch.path("small");
-    fs::create_dir(&at).unwrap();
-    let Some(disk) = Disk::new(at.clone(), "1M") else { return };
-    let path = at.join("out.db");
-    let to = format!("sqlite:{}", path.display());
+    let Some((disk, path, to)) = database_on_a_disk(&fixture, "1M") else { return };
     let run = fixture.run(&["--to", &to, "--drain-timeout", "0s"]);
     assert_eq!(run.code(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("its disk is full; free some space"), "{}", run.stderr);
@@ -62,11 +70,7 @@ fn a_full_disk_ends_the_run_and_the_next_one_continues() {
 #[test]
 fn a_read_only_database_is_refused() {
     let fixture = Fixture::new(100);
-    let at = fixture.scratch.path("fixed");
-    fs::create_dir(&at).unwrap();
-    let Some(disk) = Disk::new(at.clone(), "4M") else { return };
-    let path = at.join("out.db");
-    let to = format!("sqlite:{}", path.display());
+    let Some((disk, _, to)) = database_on_a_disk(&fixture, "4M") else { return };
     fixture.run_ok(&["--to", &to]);
     disk.remount("ro");
     let run = fixture.run(&["--to", &to]);
@@ -99,11 +103,7 @@ fn run_until_it_says(
 #[test]
 fn the_last_commit_waits_for_room_on_the_disk() {
     let fixture = Fixture::new(6_000);
-    let at = fixture.scratch.path("small");
-    fs::create_dir(&at).unwrap();
-    let Some(disk) = Disk::new(at.clone(), "1M") else { return };
-    let path = at.join("out.db");
-    let to = format!("sqlite:{}", path.display());
+    let Some((disk, path, to)) = database_on_a_disk(&fixture, "1M") else { return };
     // Only the commit after the last event is due.
     let flags = ["--to", &to, "--limit", "5900", "--checkpoint-every", "1h"];
     let words = "its disk is full; free some space; the events wait, and the run tries again";

@@ -166,7 +166,7 @@ impl Reader {
             return Err(Interrupted::Cancelled);
         };
         let metrics = Arc::new(Metrics::default());
-        let mut usage = Usage { metrics: &metrics, archive_bytes: 0, wire_bytes: 0 };
+        let mut usage = Usage::new(&metrics);
         let limits = BackfillLimits {
             parallelism: self.archive.parallelism.min(PARALLELISM),
             max_bytes: self.bytes_left().await?,
@@ -292,15 +292,20 @@ fn refusal(error: &BackfillError) -> String {
 
 /// What a side backfill has downloaded. It has counters of its own, because the run's are those of
 /// the backfill of the stream; only the bytes count for both.
-struct Usage<'a> {
+pub(super) struct Usage<'a> {
     metrics: &'a Metrics,
     archive_bytes: u64,
     wire_bytes: u64,
 }
 
-impl Usage<'_> {
+impl<'a> Usage<'a> {
+    /// Returns the usage of a backfill that counts in `metrics` from now on.
+    pub(super) fn new(metrics: &'a Metrics) -> Self {
+        Self { metrics, archive_bytes: 0, wire_bytes: 0 }
+    }
+
     /// Adds what was downloaded since the last call to the counters of the run.
-    fn settle(&mut self, run: &Metrics) {
+    pub(super) fn settle(&mut self, run: &Metrics) {
         let (archive, wire) = (self.metrics.archive_bytes.get(), self.metrics.wire_bytes.get());
         run.archive_bytes.add(archive - std::mem::replace(&mut self.archive_bytes, archive));
         run.wire_bytes.add(wire - std::mem::replace(&mut self.wire_bytes, wire));

@@ -11,6 +11,7 @@ use crate::source::archive::{BackfillError, BackfillStart};
 
 use super::super::Reader;
 use super::LOOK_EVERY;
+use super::history::Usage;
 
 /// The wait before the archive is first asked whether it has anything of the stream. It doubles with
 /// each look, up to [`LONGEST_WAIT`]: a stream that is on its way has passed the end of the history
@@ -80,29 +81,28 @@ impl Reader {
         let client = self.client.side_archive(endpoint, key, Arc::clone(&metrics));
         let (start, limits) = (BackfillStart::After(after), BackfillLimits::default());
         let shape = self.client.shape;
-        let started = Backfill::start(Arc::new(client), start, filter, shape, &limits).await;
-        let mut is_quiet = started.is_ok();
-        let result = match started {
+        let starting = Backfill::start(Arc::new(client), start, filter, shape, &limits);
+        let result = match starting.await {
             Ok(mut backfill) => {
-                let result = loop {
-                    match backfill.next().await {
-                        Ok(Some(step)) if step.gap.is_some() || !step.batch.is_empty() => {
-                            is_quiet = false;
-                            break Ok(());
-                        }
-                        Ok(Some(_)) => {}
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error),
-                    }
-                };
-                is_quiet &= metrics.backfill.at_seq.get() >= end;
+                let has_none = has_no_event(&mut backfill).await;
+                let has_reached = metrics.backfill.at_seq.get() >= end;
                 backfill.end().await;
-                result
+                has_none.map(|has_none| has_none && has_reached)
             }
             Err(error) => Err(error),
         };
-        self.metrics.archive_bytes.add(metrics.archive_bytes.get());
-        self.metrics.wire_bytes.add(metrics.wire_bytes.get());
-        result.map(|()| is_quiet)
+        Usage::new(&metrics).settle(&self.metrics);
+        result
     }
+}
+
+/// Returns whether a backfill ends without an event and without a gap. Reads no further than to the
+/// first of either.
+async fn has_no_event(backfill: &mut Backfill) -> Result<bool, BackfillError> {
+    while let Some(step) = backfill.next().await? {
+        if step.gap.is_some() || !step.batch.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

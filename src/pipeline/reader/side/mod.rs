@@ -23,9 +23,8 @@ use crate::metrics::now_us;
 use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::SideFeed;
 use crate::position::gap::Gap;
-use crate::position::{Origin, Seq, ServerKind, TimeUs};
-use crate::source::protocol::Protocol;
-use crate::source::{ConnectionInfo, RequestedCursor};
+use crate::position::{Seq, TimeUs};
+use crate::source::ConnectionInfo;
 
 use super::Reader;
 use switch::Switch;
@@ -133,18 +132,7 @@ impl Reader {
 
     /// Returns what lines of side history are attributed to.
     fn side_connection(&self, server: Arc<str>) -> Arc<ConnectionInfo> {
-        Arc::new(ConnectionInfo {
-            number: 0,
-            origin: Origin {
-                server,
-                kind: ServerKind::V2,
-                filter_fingerprint: self.client.archive_fingerprint(),
-            },
-            requested: RequestedCursor::Archive,
-            protocol: Protocol::V2,
-            shape: self.client.shape,
-            is_clamped: false,
-        })
+        Arc::new(self.client.archive_connection(0, server))
     }
 
     /// Returns what the lines of an addition belong to; `None` if it was removed.
