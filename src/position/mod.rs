@@ -106,6 +106,17 @@ pub struct Origin {
     pub filter_fingerprint: u64,
 }
 
+/// Distinguishes the filter fingerprint of the archive from that of a stream. The archive omits
+/// superseded events (protocol/jetstream-v2-archive.md §7), so that a position in it proves
+/// nothing about the stream.
+const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
+
+/// Returns the filter fingerprint of positions in the archive.
+#[must_use]
+pub fn archive_fingerprint(filter: u64) -> u64 {
+    (filter ^ ARCHIVE_STREAM).max(1)
+}
+
 /// The position of one event in its server's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventPosition {

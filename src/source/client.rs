@@ -17,7 +17,7 @@ use crate::compression::inflate::Inflater;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::position::{Origin, ServerKind};
+use crate::position::{Origin, ServerKind, archive_fingerprint};
 
 use super::archive::api_key::ApiKey;
 use super::archive::backfill::Backfill;
@@ -39,11 +39,6 @@ use super::websocket::handshake::{self, HandshakeError, UpgradeRequest, Upgraded
 use super::{ConnectionInfo, RequestedCursor};
 
 pub use error::ConnectError;
-
-/// Distinguishes the filter fingerprint of the archive from that of a stream. The archive omits
-/// superseded events (protocol/jetstream-v2-archive.md §7), so that a position in it proves
-/// nothing about the stream.
-const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
 
 /// What all connections of a run share.
 #[derive(Debug)]
@@ -154,7 +149,7 @@ impl Client {
     /// Returns the filter fingerprint of positions in the archive.
     #[must_use]
     pub fn archive_fingerprint(&self) -> u64 {
-        (self.filter().fingerprint() ^ ARCHIVE_STREAM).max(1)
+        archive_fingerprint(self.filter().fingerprint())
     }
 
     /// Describes lines of the archive of the server with this label.

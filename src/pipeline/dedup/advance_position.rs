@@ -1,7 +1,7 @@
 //! How events move the position, and when the stream starts again on another server.
 
 use crate::position::{EventPosition, Origin, Position, TimeUs};
-use crate::source::ConnectionInfo;
+use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::{EventProcessor, PreviousServer};
 
@@ -9,8 +9,7 @@ impl EventProcessor {
     /// Notes an event that came again. Until the first new event of another server, or of one that
     /// has renumbered, all positions are still those from before, and say nothing of this one.
     pub(super) fn on_duplicate(&mut self, identity: u64, at: EventPosition) {
-        let origin = self.connection.as_ref().map(|connection| &connection.origin);
-        let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
+        let is_same = self.connection.as_ref().is_some_and(|c| self.is_at_stream_of(c));
         if is_same && self.renumbered_connection.is_none() && !self.holds_position() {
             self.window.on_duplicate(identity, at);
         }
@@ -49,11 +48,32 @@ impl EventProcessor {
         }
     }
 
+    /// Returns whether the position is of the stream that a connection reads. The stream is the same
+    /// one after a change of the filter: the server's numbers and times stay, so that a replay after
+    /// the change must not move the position back. The archive, which omits superseded events, is
+    /// another stream.
+    pub(super) fn is_at_stream_of(&self, connection: &ConnectionInfo) -> bool {
+        let (Some(Position { origin: at, .. }), of) = (&self.position, &connection.origin) else {
+            return false;
+        };
+        at == of
+            || (at.server == of.server
+                && at.kind == of.kind
+                && connection.requested != RequestedCursor::Archive
+                && !self.is_of_archive(at))
+    }
+
     /// Returns whether the output continues on another server, or on one that has renumbered its
     /// events: then from `at` on.
     pub(super) fn resets_stream(&mut self, at: EventPosition) -> bool {
-        let origin = self.connection.as_ref().map(|connection| &connection.origin);
-        let is_other = self.position.as_ref().is_some_and(|p| Some(&p.origin) != origin);
+        let mut is_other = false;
+        if let Some(connection) = &self.connection
+            && self.position.as_ref().is_some_and(|p| p.origin != connection.origin)
+        {
+            is_other = !self.is_at_stream_of(connection);
+            let position = self.position.as_mut().filter(|_| !is_other);
+            position.into_iter().for_each(|p| p.origin.clone_from(&connection.origin));
+        }
         let resets_stream = is_other || self.renumbered_connection.take().is_some();
         if resets_stream {
             if !is_other {

@@ -81,10 +81,10 @@ impl EventProcessor {
     /// Returns whether only the event itself claims its time, in the surplus of another server. Such
     /// an event may have been written long ago, so that the position waits for the next event.
     fn is_claim(&self, time: TimeUs) -> bool {
-        let origin = self.connection.as_ref().map(|connection| &connection.origin);
         self.surplus_until.is_some()
             && self.window.is_jump(time)
-            && self.position.as_ref().is_some_and(|position| Some(&position.origin) != origin)
+            && self.position.is_some()
+            && !self.connection.as_ref().is_some_and(|c| self.is_at_stream_of(c))
     }
 
     /// Stages an event. `counts` says whether it counts for the limit.

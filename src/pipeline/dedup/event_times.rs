@@ -100,8 +100,7 @@ impl EventProcessor {
             return;
         };
         let number = connection.number;
-        let is_same = self.position.as_ref().is_some_and(|p| p.origin == connection.origin);
-        if is_same
+        if self.is_at_stream_of(connection)
             && self.reuse_reported_on != number
             && self.renumbered_connection.is_none()
             && self.window.is_held_by_another(seq, identity)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{EventProcessor, REORDER_US};
 use crate::event::header_spans::HeaderSpans;
 use crate::filter::Filter;
-use crate::position::{EventPosition, FilterSince, FilterStamp};
+use crate::position::{EventPosition, FilterSince, FilterStamp, Origin, archive_fingerprint};
 
 /// Most changes that are remembered: more than can lie within the usual rewind margin, because a
 /// reader changes the filter at most once a second.
@@ -23,12 +23,14 @@ pub(super) struct FilterChange {
     since: FilterSince,
     /// The filter until then; `None` if an earlier run applied it.
     before: Option<Arc<Filter>>,
+    /// The fingerprint of that filter.
+    fingerprint_before: Option<u64>,
 }
 
 impl FilterChange {
     /// Returns the change that a state file records.
     pub(super) fn restore(since: FilterSince) -> Self {
-        Self { since, before: None }
+        Self { since, before: None, fingerprint_before: None }
     }
 }
 
@@ -37,7 +39,8 @@ impl EventProcessor {
     /// no event gave one yet. Valid only between batches.
     pub fn change_filter(&mut self, filter: Arc<Filter>) -> Option<EventPosition> {
         self.is_unfiltered = filter.accepts_all();
-        self.filter_fingerprint = filter.fingerprint();
+        let fingerprint_before =
+            Some(std::mem::replace(&mut self.filter_fingerprint, filter.fingerprint()));
         let before = std::mem::replace(&mut self.config.filter, filter);
         let position = self.position.as_ref()?;
         let earlier = self.filter_changes.last().map(|change| &change.since);
@@ -48,7 +51,7 @@ impl EventProcessor {
         if self.filter_changes.len() >= MAX_CHANGES {
             self.filter_changes.remove(0);
         }
-        self.filter_changes.push(FilterChange { since, before: Some(before) });
+        self.filter_changes.push(FilterChange { since, before: Some(before), fingerprint_before });
         if at.seq.is_some() && !self.holds_position() && self.undecided.is_empty() {
             // Up to here, nothing must be asked for again.
             self.window.set_watermark(at);
@@ -56,6 +59,13 @@ impl EventProcessor {
             self.update_position();
         }
         Some(at)
+    }
+
+    /// Returns whether a position is one in the archive, read with one of the filters of this run.
+    pub(super) fn is_of_archive(&self, origin: &Origin) -> bool {
+        let before = self.filter_changes.iter().filter_map(|change| change.fingerprint_before);
+        let mut fingerprints = before.chain([self.filter_fingerprint]);
+        fingerprints.any(|filter| archive_fingerprint(filter) == origin.filter_fingerprint)
     }
 
     /// Returns the filter in force.
@@ -111,7 +121,7 @@ impl EventProcessor {
         let Some(connection) = &self.connection else { return false };
         // The filter that was in force at the event's place decides: times are not in the order of
         // sending, and a server that has crashed may use numbers again.
-        for FilterChange { since, before } in &self.filter_changes {
+        for FilterChange { since, before, .. } in &self.filter_changes {
             if !since.is_of(&connection.origin) || !since.covers(at) {
                 continue;
             }

@@ -333,8 +333,8 @@ impl EventProcessor {
         // The position has not passed the undecided events, so that this connection brings them.
         self.undecided = Batch::default();
         self.connection_time = instant.unwrap_or(TimeUs(0));
-        let is_same = |position: &&Position| position.origin == connection.origin;
-        self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
+        let is_same = self.is_at_stream_of(connection);
+        self.replays_until = self.position.as_ref().filter(|_| is_same).map(|p| p.newest.time);
         self.gap_detector = match &self.position {
             Some(position) if self.rewinds_before_filter() => {
                 GapDetector::after_filter_change(connection, position)

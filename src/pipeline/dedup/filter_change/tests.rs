@@ -27,8 +27,8 @@ enum Incident {
     Reconnect(u8),
     /// The connection ends.
     Cut,
-    /// The process is killed.
-    Kill,
+    /// The process is killed after it saved its position, or some events later.
+    Kill { saves: bool },
     /// The process is killed, and the filter changes before the next start.
     KillAndChange(u8),
 }
@@ -130,11 +130,10 @@ impl Consumer {
     fn restart_with(&mut self, accounts: u8) -> u64 {
         let Some((resume, now, since, _)) = &mut self.saved else { return 0 };
         let position = &mut resume.position;
-        let at = position.newest;
-        position.rewind_to = at;
-        *now = accounts;
-        let (server, kind) = (position.origin.server.clone(), position.origin.kind);
-        *since = Some(FilterSince { server, kind, at });
+        let changed = FilterSince::at_newest(position, since.as_ref());
+        let at = changed.at;
+        (position.newest, position.rewind_to) = (at, at);
+        (*now, *since) = (accounts, Some(changed));
         self.restart();
         at.seq.map_or(0, |seq| seq.0)
     }
@@ -153,36 +152,56 @@ fn incidents() -> impl Strategy<Value = Vec<(u64, Incident)>> {
         (1u8..8).prop_map(Incident::InPlace),
         (1u8..8).prop_map(Incident::Reconnect),
         Just(Incident::Cut),
-        Just(Incident::Kill),
+        any::<bool>().prop_map(|saves| Incident::Kill { saves }),
         (1u8..8).prop_map(Incident::KillAndChange),
     ];
     prop::collection::vec((1u64..12, incident), 1..12)
 }
 
-/// Plays the incidents; returns the output and what it must be. The server sends what the filter
-/// wants that a connection asked for.
-fn play(kind: ServerKind, incidents: &[(u64, Incident)], kills: bool) -> (Vec<u64>, Vec<u64>) {
+/// What a server can filter.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    /// It sends what the filter wants that a connection asked for.
+    Wanted,
+    /// The protocol has no word for the filter: the server sends everything.
+    All,
+}
+
+/// Plays the incidents; returns the output and what it must be.
+fn play(
+    (kind, sends): (ServerKind, Sent),
+    incidents: &[(u64, Incident)],
+    kills: bool,
+) -> (Vec<u64>, Vec<u64>) {
     let mut consumer = Consumer::new(kind);
     // After which event the accounts changed.
     let mut changes = vec![(0, 1)];
     let (mut connection, mut next) = consumer.connect();
     let (mut newest, mut sent) = (0, consumer.accounts);
-    for (events, incident) in incidents.iter().copied().chain([(20, Incident::Cut)]) {
-        newest += events;
-        while next <= newest {
-            if wants(sent, next) {
-                consumer.receive(&connection, next);
+    for (events, incident) in incidents.iter().copied().chain([(200, Incident::Cut)]) {
+        // Some incidents happen within a replay.
+        for n in next..next + events {
+            if matches!(sends, Sent::All) || wants(sent, n) {
+                consumer.receive(&connection, n);
             }
-            next += 1;
         }
+        next += events;
+        newest = newest.max(next - 1);
         match incident {
-            Incident::InPlace(accounts) if accounts & sent != 0 => {
-                changes.push((consumer.change(accounts & sent), accounts & sent));
+            Incident::InPlace(accounts) => {
+                let accounts = match sends {
+                    Sent::All => accounts,
+                    Sent::Wanted if accounts & sent != 0 => accounts & sent,
+                    Sent::Wanted => continue,
+                };
+                changes.push((consumer.change(accounts), accounts));
                 continue;
             }
             Incident::Reconnect(accounts) => changes.push((consumer.change(accounts), accounts)),
-            Incident::Kill if kills => {
-                consumer.save();
+            Incident::Kill { saves } if kills && consumer.saved.is_some() => {
+                if saves {
+                    consumer.save();
+                }
                 consumer.restart();
             }
             Incident::KillAndChange(accounts) if kills && consumer.saved.is_some() => {
@@ -202,14 +221,20 @@ fn play(kind: ServerKind, incidents: &[(u64, Incident)], kills: bool) -> (Vec<u6
 proptest! {
     #[test]
     fn each_event_passes_the_filter_of_its_place_on_v2(incidents in incidents()) {
-        let (output, expected) = play(ServerKind::V2, &incidents, true);
+        let (output, expected) = play((ServerKind::V2, Sent::Wanted), &incidents, true);
+        prop_assert_eq!(output, expected);
+    }
+
+    #[test]
+    fn each_event_passes_the_filter_of_its_place_if_v2_sends_all(incidents in incidents()) {
+        let (output, expected) = play((ServerKind::V2, Sent::All), &incidents, true);
         prop_assert_eq!(output, expected);
     }
 
     /// Without numbers a killed run does not know what lies within a second before the change.
     #[test]
     fn each_event_passes_the_filter_of_its_place_on_a_legacy_server(incidents in incidents()) {
-        let (output, expected) = play(ServerKind::Legacy, &incidents, false);
+        let (output, expected) = play((ServerKind::Legacy, Sent::Wanted), &incidents, false);
         prop_assert_eq!(output, expected);
     }
 }
