@@ -10,11 +10,13 @@ pub mod dedup_window;
 mod filter_stamp;
 pub mod gap;
 pub mod rollover;
+mod stream_kind;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use filter_stamp::{FilterSince, FilterStamp};
+pub use stream_kind::StreamKind;
 
 /// An instant in microseconds since the Unix epoch, as Jetstream's `time_us` counts it.
 ///
@@ -104,17 +106,6 @@ pub struct Origin {
     /// The fingerprint of the filter that the server applies; 0 if not known. With another filter
     /// a server omits other events, and then a missing event proves nothing.
     pub filter_fingerprint: u64,
-}
-
-/// Distinguishes the filter fingerprint of the archive from that of a stream. The archive omits
-/// superseded events (protocol/jetstream-v2-archive.md §7), so that a position in it proves
-/// nothing about the stream.
-const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
-
-/// Returns the filter fingerprint of positions in the archive.
-#[must_use]
-pub fn archive_fingerprint(filter: u64) -> u64 {
-    (filter ^ ARCHIVE_STREAM).max(1)
 }
 
 /// The position of one event in its server's stream.

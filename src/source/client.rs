@@ -17,7 +17,7 @@ use crate::compression::inflate::Inflater;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::position::{Origin, ServerKind, archive_fingerprint};
+use crate::position::{Origin, ServerKind, StreamKind};
 
 use super::archive::api_key::ApiKey;
 use super::archive::backfill::Backfill;
@@ -149,7 +149,7 @@ impl Client {
     /// Returns the filter fingerprint of positions in the archive.
     #[must_use]
     pub fn archive_fingerprint(&self) -> u64 {
-        archive_fingerprint(self.filter().fingerprint())
+        StreamKind::Archive.fingerprint(self.filter().fingerprint())
     }
 
     /// Describes lines of the archive of the server with this label.

@@ -30,7 +30,7 @@ use std::fmt;
 use crate::display::printable::printable;
 use crate::event::format::EventFormat;
 use crate::metrics::Metrics;
-use crate::position::{Origin, Seq, TimeUs};
+use crate::position::{Origin, Seq, StreamKind, TimeUs};
 
 use protocol::Protocol;
 
@@ -63,6 +63,16 @@ impl ConnectionInfo {
     pub fn v1(number: u64, origin: Origin, requested: RequestedCursor) -> Self {
         let (protocol, shape) = (Protocol::V1, EventFormat::V1);
         Self { number, origin, requested, protocol, shape, is_clamped: false }
+    }
+
+    /// Returns which stream of the server the connection reads.
+    #[must_use]
+    pub fn stream(&self) -> StreamKind {
+        match (self.requested, self.protocol) {
+            (RequestedCursor::Archive, _) => StreamKind::Archive,
+            (_, Protocol::V1) => StreamKind::V1,
+            (_, Protocol::V2) => StreamKind::V2,
+        }
     }
 }
 

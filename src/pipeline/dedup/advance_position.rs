@@ -1,7 +1,7 @@
 //! How events move the position, and when the stream starts again on another server.
 
-use crate::position::{EventPosition, Origin, Position, TimeUs};
-use crate::source::{ConnectionInfo, RequestedCursor};
+use crate::position::{EventPosition, Origin, Position, StreamKind, TimeUs};
+use crate::source::ConnectionInfo;
 
 use super::{EventProcessor, PreviousServer};
 
@@ -50,8 +50,7 @@ impl EventProcessor {
 
     /// Returns whether the position is of the stream that a connection reads. The stream is the same
     /// one after a change of the filter: the server's numbers and times stay, so that a replay after
-    /// the change must not move the position back. The archive, which omits superseded events, is
-    /// another stream.
+    /// the change must not move the position back.
     pub(super) fn is_at_stream_of(&self, connection: &ConnectionInfo) -> bool {
         let (Some(Position { origin: at, .. }), of) = (&self.position, &connection.origin) else {
             return false;
@@ -59,8 +58,11 @@ impl EventProcessor {
         at == of
             || (at.server == of.server
                 && at.kind == of.kind
-                && connection.requested != RequestedCursor::Archive
-                && !self.is_of_archive(at))
+                && match self.stream_of(at) {
+                    Some(kind) => kind == connection.stream(),
+                    // The filter changed while no run was active.
+                    None => connection.stream() != StreamKind::Archive,
+                })
     }
 
     /// Returns whether the output continues on another server, or on one that has renumbered its

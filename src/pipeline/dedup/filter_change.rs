@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{EventProcessor, REORDER_US};
 use crate::event::header_spans::HeaderSpans;
 use crate::filter::Filter;
-use crate::position::{EventPosition, FilterSince, FilterStamp, Origin, archive_fingerprint};
+use crate::position::{EventPosition, FilterSince, FilterStamp, Origin, StreamKind};
 
 /// Most changes that are remembered: more than can lie within the usual rewind margin, because a
 /// reader changes the filter at most once a second.
@@ -61,11 +61,11 @@ impl EventProcessor {
         Some(at)
     }
 
-    /// Returns whether a position is one in the archive, read with one of the filters of this run.
-    pub(super) fn is_of_archive(&self, origin: &Origin) -> bool {
+    /// Returns the stream of a position's origin; `None` if it was read with another filter than those
+    /// of this run.
+    pub(super) fn stream_of(&self, origin: &Origin) -> Option<StreamKind> {
         let before = self.filter_changes.iter().filter_map(|change| change.fingerprint_before);
-        let mut fingerprints = before.chain([self.filter_fingerprint]);
-        fingerprints.any(|filter| archive_fingerprint(filter) == origin.filter_fingerprint)
+        StreamKind::of(origin.filter_fingerprint, before.chain([self.filter_fingerprint]))
     }
 
     /// Returns the filter in force.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Client, ConnectError, ConnectRequest, handshake_error};
+use crate::position::StreamKind;
 use crate::source::connection::EventConnection;
 use crate::source::decoder::Decoder;
 use crate::source::protocol::Protocol;
@@ -39,7 +40,7 @@ impl Client {
             );
         }
         let decoder = Decoder::V1(V1Decoder::new(decompressor, Arc::clone(&self.metrics)));
-        let fingerprint = filter.fingerprint();
+        let fingerprint = StreamKind::V1.fingerprint(filter.fingerprint());
         let mut connection = self.connection(upgraded, decoder, fingerprint, request);
         connection.set_filter_update(subscription.filter_update);
         if let Some(hello) = subscription.hello {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{Client, ConnectError, ConnectRequest};
 use crate::compression::dictionary::Dictionary;
+use crate::position::StreamKind;
 use crate::source::connection::EventConnection;
 use crate::source::decoder::Decoder;
 use crate::source::protocol::Protocol;
@@ -18,11 +19,6 @@ use crate::source::websocket::handshake::UpgradeRequest;
 
 /// How often a server may name another dictionary while one connection is opened.
 const MAX_ROTATIONS: usize = 3;
-
-/// Distinguishes the filter fingerprint of a v2 stream from that of a v1 stream. A v2 stream
-/// carries syncs and repaired events, and omits kinds that v1 always sends
-/// (protocol/jetstream-v2.md §2, §7), so that a hole in one proves nothing about the other.
-const V2_STREAM: u64 = 0x7632_0000_0000_7632;
 
 impl Client {
     pub(super) async fn connect_v2(
@@ -76,7 +72,7 @@ impl Client {
         let decompressor = self.decompressor(dictionary.as_deref(), request)?;
         let metrics = Arc::clone(&self.metrics);
         let decoder = Decoder::V2(V2Decoder::new(self.shape, decompressor, metrics));
-        let fingerprint = (filter.fingerprint() ^ V2_STREAM).max(1);
+        let fingerprint = StreamKind::V2.fingerprint(filter.fingerprint());
         Ok(self.connection(upgraded, decoder, fingerprint, request))
     }
 

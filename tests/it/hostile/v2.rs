@@ -1,7 +1,7 @@
 //! The v2 stream: the requests, and every error that protocol/jetstream-v2.md names.
 
 use crate::support::run::{Run, Tail};
-use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
+use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send, Sync};
 use crate::support::scripted::{ScriptedServer, Step, http, text, texts};
 use crate::support::{FIRST_US, Scratch, run as support_run};
 
@@ -257,6 +257,21 @@ fn messages_that_are_not_events_are_skipped_and_counted() {
         let sent = [&messages[0], &bad, &messages[1]];
         let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
         tail(&server, 2, &[]).ends_with(0).prints(&lines).says(&[words]);
+    }
+}
+
+/// Behind the ping the client reads message by message, behind a batch that it has read as a whole.
+#[test]
+fn another_message_before_a_ping_loses_no_event() {
+    const PING: [u8; 2] = [0x89, 0];
+    let (messages, lines) = posts(500, 4);
+    for other in [info("Advisory"), r#"{"$type":"message"}"#.to_owned()] {
+        let mut sent = texts([&messages[1], &other]);
+        sent.extend(PING);
+        sent.extend(texts(&messages[2..]));
+        let server =
+            ScriptedServer::start([vec![ECHO, Send(text(&messages[0])), Sync, Send(sent), Hang]]);
+        tail(&server, 4, &[]).ends_with(0).prints(&lines);
     }
 }
 
