@@ -105,7 +105,7 @@ impl Watcher {
                 if filter.lists_equal(&self.sent) {
                     return;
                 }
-                tracing::debug!(ms = begun.elapsed().as_secs_f64() * 1e3, "read a new filter");
+                let ms = begun.elapsed().as_secs_f64() * 1e3;
                 if filter.collections != self.sent.collections
                     || filter.excluded != self.sent.excluded
                 {
@@ -113,6 +113,7 @@ impl Watcher {
                 }
                 self.sent = Arc::new(filter);
                 self.sender.send(Arc::clone(&self.sent));
+                tracing::debug!(ms, "read a new filter");
             }
             Err(FilesError::Invalid(problem)) => self.warn(problem),
             Err(FilesError::Unresolved(problem)) => {

@@ -2,7 +2,7 @@
 
 mod columns;
 mod export;
-mod fixture;
+pub mod fixture;
 mod guide;
 mod kills;
 mod readers;

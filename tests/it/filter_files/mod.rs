@@ -2,7 +2,11 @@
 //! what the server is asked for, and what a kill after it leaves.
 
 mod names;
+#[cfg(unix)]
+mod outputs;
 mod refused;
+#[cfg(unix)]
+mod servers;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::marker;
