@@ -15,8 +15,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
-use store::AdditionsCheckpoint;
-
+use crate::filter::additions::AdditionsCheckpoint;
 use crate::position::{FilterStamp, Resume, Seq, TimeUs};
 use crate::sink::{Delivered, Output};
 

@@ -16,7 +16,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 pub use super::error::StoreError;
 pub use super::row::{Entry, ManualCursor, PreviousCursor, SavedCursor};
-pub use additions::AdditionsCheckpoint;
 pub use earlier::{CursorOverride, EarlierCursor};
 pub use gaps::SavedGap;
 

@@ -1,25 +1,14 @@
 //! Saves which entries of a consumer's lists are live, which wait for their history, and how far
 //! that was read (`--backfill-new`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
 use super::{Store, StoreError};
 use crate::checkpoint::row::BadColumn;
-use crate::filter::additions::{Addition, Additions, List, Lists, Reached};
-use crate::filter::{self, Collections};
+use crate::filter::additions::{Addition, Additions, AdditionsCheckpoint, List, Reached};
 use crate::position::Seq;
-
-/// The state of the lists at a checkpoint.
-#[derive(Clone, Debug)]
-pub struct AdditionsCheckpoint {
-    /// The lists.
-    pub state: Arc<Additions>,
-    /// How far the history of the addition with this number is delivered.
-    pub reached: Option<(u32, Reached)>,
-}
 
 const ENTRY: &str = "
 INSERT INTO filter_entries (consumer, list, value, addition) VALUES (?1, ?2, ?3, ?4)";
@@ -48,38 +37,14 @@ impl Store {
             return Ok(None);
         }
         let reached = self.rows_with(ADDITIONS, [consumer], reached)?;
-        let mut pending = VecDeque::new();
-        let mut live = Lists::default();
-        for row in entries {
-            let (list, value, number) = row.map_err(bad)?;
-            let Some(number) = number else {
-                live.get_mut(list).insert(value);
-                continue;
-            };
-            let is_same = |addition: &&mut Addition| addition.number == number;
-            match pending.iter_mut().find(is_same) {
-                Some(addition) if addition.list != list => {
-                    return Err(bad(problem("addition", format!("{number} has two lists"))));
-                }
-                Some(addition) => {
-                    addition.values.insert(value);
-                }
-                None => pending.push_back(Addition {
-                    number,
-                    list,
-                    values: [value].into(),
-                    reached: None,
-                }),
-            }
-        }
-        for row in reached {
-            let (number, reached) = row.map_err(bad)?;
-            if let Some(addition) = pending.iter_mut().find(|addition| addition.number == number) {
-                addition.reached = reached;
-            }
-        }
-        pending.make_contiguous().sort_by_key(|addition| addition.number);
-        Ok(Some(Additions::restored(live, pending)))
+        let entries: Result<Vec<_>, _> = entries.into_iter().collect();
+        let reached: Result<Vec<_>, _> = reached.into_iter().collect();
+        let reached = reached.map_err(bad)?.into_iter();
+        let reached = reached.filter_map(|(number, reached)| Some((number, reached?)));
+        let state = Additions::from_entries(entries.map_err(bad)?, reached);
+        let state =
+            state.map_err(|number| bad(problem("addition", format!("{number} has two lists"))))?;
+        Ok(Some(state))
     }
 
     /// Saves the state of a consumer's lists.
@@ -135,21 +100,16 @@ pub(super) fn clear(connection: &Connection, consumer: &str) -> rusqlite::Result
 fn replace(connection: &Connection, consumer: &str, state: &Additions) -> rusqlite::Result<()> {
     clear(connection, consumer)?;
     let mut entry = connection.prepare_cached(ENTRY)?;
-    for list in [List::Collections, List::Dids] {
-        for value in state.live.get(list) {
-            entry.execute((consumer, list.as_str(), value, None::<u32>))?;
-        }
+    for (list, value, number) in state.entries() {
+        entry.execute((consumer, list.as_str(), value, number))?;
     }
     let mut addition = connection.prepare_cached(ADDITION)?;
-    for Addition { number, list, values, reached } in &state.pending {
+    for Addition { number, reached, .. } in &state.pending {
         let (server, seq) = match reached {
             Some(Reached { server, seq }) => (Some(server), Some(seq.cast_signed())),
             None => (None, None),
         };
         addition.execute((consumer, number, server, seq))?;
-        for value in values {
-            entry.execute((consumer, list.as_str(), value, Some(*number)))?;
-        }
     }
     Ok(())
 }
@@ -166,11 +126,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Checked<(List, String, Option<u32>)>
     let Some(list) = List::of_word(&word) else {
         return Ok(Err(problem("list", format!("is {word:?}, neither collection nor did"))));
     };
-    let checked = match list {
-        List::Collections => Collections::default().add(&value),
-        List::Dids => filter::check_did(&value),
-    };
-    Ok(match checked {
+    Ok(match list.check(&value) {
         Ok(()) => Ok((list, value, number)),
         Err(error) => Err(problem("value", format!("is not valid: {error}"))),
     })

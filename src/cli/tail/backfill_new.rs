@@ -9,6 +9,7 @@ use crate::cli::exit::UsageError;
 use crate::display::units::counted;
 use crate::pipeline::side_lists::SideLists;
 use crate::settings::{Archive, ArchiveMode, CursorMode, TailSettings};
+use crate::sink::sqlite::Database;
 
 /// Checks `--backfill-new` against the other flags.
 ///
@@ -39,19 +40,24 @@ pub fn first_lists(settings: &TailSettings) -> Option<SideLists> {
 /// If the state file can't be read or written.
 pub fn lists(
     store: &mut Store,
+    database: Option<&Database>,
     consumer: &str,
     settings: &TailSettings,
 ) -> anyhow::Result<Option<SideLists>> {
-    let saved = store.additions(consumer)?;
+    // The state file has only a copy of what is in a database.
+    let saved = match database {
+        Some(database) => database.lists()?,
+        None => store.additions(consumer)?,
+    };
     if !settings.backfill_new {
-        let waiting = match saved {
-            Some(_) => store.forget_additions(consumer)?,
-            None => 0,
-        };
+        let Some(saved) = saved else { return Ok(None) };
+        // The first commit deletes them in a database.
+        store.forget_additions(consumer)?;
+        let waiting: usize = saved.pending.iter().map(|addition| addition.values.len()).sum();
         if waiting > 0 {
             tracing::warn!(
                 "{} of the lists waited for the history, which is not read without --backfill-new",
-                counted(waiting.into(), "entry")
+                counted(waiting as u64, "entry")
             );
         }
         return Ok(None);

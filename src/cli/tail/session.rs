@@ -70,7 +70,7 @@ impl Session {
         store.set_asked_for(departure::is_requested(settings));
         let mut database = output.as_mut().and_then(Sink::database);
         let mut start = find_start(&mut store, &mut database, consumer, settings)?;
-        let side = backfill_new::lists(&mut store, consumer, settings)?;
+        let side = backfill_new::lists(&mut store, database.as_deref(), consumer, settings)?;
         let stamp = match &database {
             Some(database) => database.filter_stamp()?,
             None => store.filter_stamp(consumer)?,

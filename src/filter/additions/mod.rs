@@ -10,6 +10,7 @@ mod side_filter;
 mod tests;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::{Collections, Filter};
 pub use side_filter::SideFilter;
@@ -37,6 +38,18 @@ impl List {
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::Collections, Self::Dids].into_iter().find(|list| list.as_str() == word)
+    }
+
+    /// Checks an entry that was saved.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(self, value: &str) -> Result<(), String> {
+        let checked = match self {
+            Self::Collections => Collections::default().add(value),
+            Self::Dids => super::check_did(value),
+        };
+        checked.map_err(|error| error.to_string())
     }
 }
 
@@ -114,6 +127,15 @@ pub struct Addition {
     pub reached: Option<Reached>,
 }
 
+/// The state of the lists at a checkpoint.
+#[derive(Clone, Debug)]
+pub struct AdditionsCheckpoint {
+    /// The lists.
+    pub state: Arc<Additions>,
+    /// How far the history of the addition with this number is delivered.
+    pub reached: Option<(u32, Reached)>,
+}
+
 /// The state of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Additions {
@@ -144,6 +166,52 @@ impl Additions {
         }
         let last = pending.iter().map(|addition| addition.number).max().unwrap_or(0);
         Self { live, pending, wanted, next_number: last.saturating_add(1) }
+    }
+
+    /// Returns the state that these entries make: each with the number of the addition that it waits
+    /// in, if it does.
+    ///
+    /// # Errors
+    /// The number of an addition that has entries of both lists.
+    pub fn from_entries(
+        entries: impl IntoIterator<Item = (List, String, Option<u32>)>,
+        reached: impl IntoIterator<Item = (u32, Reached)>,
+    ) -> Result<Self, u32> {
+        let (mut live, mut pending) = (Lists::default(), VecDeque::<Addition>::new());
+        for (list, value, number) in entries {
+            let Some(number) = number else {
+                live.get_mut(list).insert(value);
+                continue;
+            };
+            match pending.iter_mut().find(|addition| addition.number == number) {
+                Some(addition) if addition.list != list => return Err(number),
+                Some(addition) => {
+                    addition.values.insert(value);
+                }
+                None => {
+                    let values = [value].into();
+                    pending.push_back(Addition { number, list, values, reached: None });
+                }
+            }
+        }
+        for (number, reached) in reached {
+            if let Some(addition) = pending.iter_mut().find(|addition| addition.number == number) {
+                addition.reached = Some(reached);
+            }
+        }
+        pending.make_contiguous().sort_by_key(|addition| addition.number);
+        Ok(Self::restored(live, pending))
+    }
+
+    /// Returns all entries, in an order that depends on the state only.
+    pub fn entries(&self) -> impl Iterator<Item = (List, &str, Option<u32>)> {
+        let lists = [List::Collections, List::Dids].into_iter();
+        let live =
+            lists.flat_map(|list| self.live.get(list).iter().map(move |v| (list, &**v, None)));
+        let waiting = self.pending.iter().flat_map(|Addition { number, list, values, .. }| {
+            values.iter().map(|value| (*list, &**value, Some(*number)))
+        });
+        live.chain(waiting)
     }
 
     /// Follows a change of the lists. Removed entries leave the live lists and the additions; new

@@ -7,12 +7,11 @@
 
 use std::sync::Arc;
 
-use crate::checkpoint::store::AdditionsCheckpoint;
 use crate::event::batch::{Batch, CompactBatch};
 use crate::event::format::EventFormat;
 use crate::event::header_spans::HeaderSpans;
 use crate::filter::Taken;
-use crate::filter::additions::{Additions, Reached, SideFilter};
+use crate::filter::additions::{Additions, AdditionsCheckpoint, Reached, SideFilter};
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{Seq, TimeUs};
 

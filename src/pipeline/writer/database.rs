@@ -68,9 +68,11 @@ impl Writer {
     /// checkpoint tries again; the run waits only if no more lines can wait.
     pub(super) fn save_database(&mut self) -> Result<(), SinkError> {
         let (resume, filter) = (self.processor.resume(), self.processor.filter_stamp());
+        let lists = self.processor.additions();
         let delivered = loop {
             let Some(database) = self.config.sink.database() else { return Ok(()) };
             database.set_filter(filter.clone());
+            database.set_lists(lists.clone());
             let error = match database.commit(resume.as_ref()) {
                 Ok(delivered) => break delivered,
                 Err(error) => error,

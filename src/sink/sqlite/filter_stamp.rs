@@ -6,11 +6,27 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::schema;
+use super::error::DatabaseError;
+use super::{Database, schema};
 use crate::position::{EventPosition, FilterSince, FilterStamp, Seq, ServerKind, TimeUs};
 
 /// The key of the row.
 const KEY: &str = "filter_since";
+
+impl Database {
+    /// Sets the filter in force at the position of the next commit.
+    pub fn set_filter(&mut self, filter: FilterStamp) {
+        self.filter = Some(filter);
+    }
+
+    /// Returns the filter in force at the saved position, if it is known.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub fn filter_stamp(&self) -> Result<Option<FilterStamp>, DatabaseError> {
+        load(&self.connection).map_err(|error| self.error(&error))
+    }
+}
 
 /// Replaces the stamp.
 pub fn save(connection: &Connection, stamp: &FilterStamp) -> rusqlite::Result<()> {

@@ -13,6 +13,7 @@ pub mod fields;
 mod filter_stamp;
 mod gaps;
 mod history;
+mod lists;
 mod log;
 mod marker;
 mod open;
@@ -31,6 +32,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::event::event_id::{EventIdKey, EventIdSecrets};
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
+use crate::filter::additions::{Additions, AdditionsCheckpoint};
 use crate::platform::{self, FileId};
 use crate::position::clock::Clock;
 use crate::position::gap::Gap;
@@ -115,6 +117,10 @@ pub struct Database {
     new_stream: Option<String>,
     /// The filter in force at the next position.
     filter: Option<FilterStamp>,
+    /// The lists of `--backfill-new` at the next position.
+    lists: Option<AdditionsCheckpoint>,
+    /// The lists that the file has, if this run has written them.
+    saved_lists: Option<Arc<Additions>>,
     clock: Clock,
     /// The time before which tombstones were deleted.
     forgotten_us: u64,
@@ -164,6 +170,8 @@ impl Database {
             changes: Vec::new(),
             new_stream: is_changed.then(|| settings.stream.clone()),
             filter: None,
+            lists: None,
+            saved_lists: None,
             clock,
             forgotten_us: 0,
             server,
@@ -209,19 +217,6 @@ impl Database {
                     .to_owned(),
             }),
         }
-    }
-
-    /// Sets the filter in force at the position of the next commit.
-    pub fn set_filter(&mut self, filter: FilterStamp) {
-        self.filter = Some(filter);
-    }
-
-    /// Returns the filter in force at the saved position, if it is known.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub fn filter_stamp(&self) -> Result<Option<FilterStamp>, DatabaseError> {
-        filter_stamp::load(&self.connection).map_err(|error| self.error(&error))
     }
 
     /// Records where a run begins, unless a position is saved.
@@ -354,7 +349,9 @@ impl Database {
                 filter_stamp::save(&transaction, filter)?;
             }
         }
+        lists::save(&transaction, self.lists.as_ref(), self.saved_lists.as_ref())?;
         transaction.commit()?;
+        self.saved_lists = self.lists.as_ref().map(|lists| Arc::clone(&lists.state));
         self.new_stream = None;
         self.forgotten_us = horizon;
         Ok(refused)

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::checkpoint::store::AdditionsCheckpoint;
-use crate::filter::additions::{Additions, Lists, Reached};
+use crate::filter::additions::{Additions, AdditionsCheckpoint, Lists, Reached};
 
 fn state(dids: &[&str]) -> Additions {
     let lists = |collections: &[&str], dids: &[&str]| Lists {
