@@ -186,16 +186,18 @@ impl ItemQueue {
             }
             WhenFull::Block | WhenFull::DropNewest => self.push(item),
             WhenFull::DropOldest => {
-                let mut filter = None;
+                let (mut filter, mut additions) = (None, None);
                 while !self.has_room(&item.batch) {
                     let Some(oldest) = self.pop() else { break };
                     dropped += oldest.batch.len();
                     filter = oldest.filter.or(filter);
+                    additions = oldest.additions.or(additions);
                 }
                 self.push(item);
-                // The lines are dropped, and the change of the filter is not.
+                // The lines are dropped, and a change of the filter and of the lists is not.
                 if let Some(front) = self.items.front_mut() {
                     front.filter = front.filter.take().or(filter);
+                    front.additions = front.additions.take().or(additions);
                 }
             }
         }

@@ -142,6 +142,20 @@ fn lines_after_a_change_of_the_filter_are_not_appended_to_it() {
 }
 
 #[test]
+fn a_change_that_is_dropped_for_newer_lines_is_kept_with_them() {
+    let (sender, receiver) = open(1, WhenFull::DropOldest);
+    let from = connection();
+    let lists = Arc::new(Additions::default());
+    let change = Item::filter_change(Arc::new(Filter::default()), Arc::clone(&from));
+    sender.send(Item { additions: Some(Arc::clone(&lists)), ..change }).unwrap();
+    sender.send(item(&from, &[b"x"])).unwrap();
+    sender.send(item(&from, &[b"y"])).unwrap();
+    let Recv::Item(first) = receiver.recv(None) else { panic!("nothing came") };
+    assert!(first.filter.is_some());
+    assert!(first.additions.is_some_and(|state| Arc::ptr_eq(&state, &lists)));
+}
+
+#[test]
 fn side_history_waits_for_the_stream_and_takes_one_place() {
     let (sender, receiver) = open(100, WhenFull::DropOldest);
     let from = connection();

@@ -325,7 +325,9 @@ impl Writer {
         }
         self.report_rejected();
         self.report_anomaly(connection.number);
-        match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
+        // An item without lines may be of no server, for example one with a state of the lists.
+        let begun = if events > 0 { self.begin_feed(&connection) } else { Ok(()) };
+        match begun.and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let written_bytes = 0;
                 let open =
