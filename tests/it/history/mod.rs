@@ -2,6 +2,7 @@
 //! (protocol/jetstream-v2-archive.md; "§" is a section of it). The server is `skytail serve` over
 //! real sockets.
 
+mod addition_outputs;
 mod additions;
 mod budget;
 mod chaos;
