@@ -340,7 +340,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -l markdown -d 'Pri
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line, and tail reads it again when it changes; top reads all files once [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -349,7 +349,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'O
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them. @FILE has one a line, and tail reads it again when it changes [default: drop none]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
@@ -426,7 +426,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l progress -d 'Pr
 always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l metrics-listen -d 'Serve /metrics (for Prometheus) and /healthz over HTTP; a port alone listens on 127.0.0.1 [default: no server]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity. @FILE has one a line, and tail reads it again when it changes [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''
 app.bsky.feed.threadgate\t''
@@ -488,7 +488,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness -d 'Seco
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
 report\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line, and tail reads it again when it changes; top reads all files once [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -497,7 +497,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l operation -d 'On
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them. @FILE has one a line, and tail reads it again when it changes [default: drop none]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
@@ -509,7 +509,7 @@ prefer\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Parallel downloads' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity. @FILE has one a line, and tail reads it again when it changes [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''
 app.bsky.feed.threadgate\t''
@@ -540,7 +540,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-hold -d 
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line: tail reads it again when it changes, and top reads it once, as with -c and --exclude [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line, and tail reads it again when it changes; top reads all files once [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -549,7 +549,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand plan" -l operation -d 'O
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them. @FILE has one a line, and tail reads it again when it changes [default: drop none]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
@@ -626,7 +626,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand plan" -l progress -d 'Pr
 always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l metrics-listen -d 'Serve /metrics (for Prometheus) and /healthz over HTTP; a port alone listens on 127.0.0.1 [default: no server]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity. @FILE has one a line, and tail reads it again when it changes [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''
 app.bsky.feed.threadgate\t''

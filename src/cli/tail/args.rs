@@ -152,15 +152,16 @@ pub struct SourceArgs {
 pub struct FilterArgs {
     /// Only records of this collection, or of a prefix
     /// (app.bsky.feed.*). Implies --kind commit: for more kinds
-    /// add --kind commit,identity [default: all]
+    /// add --kind commit,identity. @FILE has one a line, and tail
+    /// reads it again when it changes [default: all]
     #[arg(short, long, value_name = "NSID", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Other)]
     pub collection: Vec<String>,
 
     /// Only events of this account: its DID, or its handle
     /// (alice.bsky.social), resolved at the start. @FILE has one a
-    /// line: tail reads it again when it changes, and top reads it
-    /// once, as with -c and --exclude [default: all]
+    /// line, and tail reads it again when it changes; top reads
+    /// all files once [default: all]
     #[arg(short, long, alias = "handle", value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 

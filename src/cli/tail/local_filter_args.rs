@@ -10,7 +10,9 @@ use crate::filter::SampleBy;
 #[command(next_help_heading = "Filters")]
 pub struct LocalFilterArgs {
     /// No records of this collection, or of a prefix. Servers
-    /// send them, and skytail drops them [default: drop none]
+    /// send them, and skytail drops them. @FILE has one a line,
+    /// and tail reads it again when it changes
+    /// [default: drop none]
     #[arg(long, value_name = "NSID", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Other)]
     pub exclude: Vec<String>,
