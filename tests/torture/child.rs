@@ -20,9 +20,9 @@ use crate::support::PATIENCE;
 /// save.
 const UNREAD: Duration = Duration::from_millis(250);
 
-/// From here on the program may take the second signal for one that a person sent: it does so after
-/// half a second. Only a machine under load keeps this thread from running for so long.
-const SIGNALS_ARE_APART: Duration = Duration::from_millis(200);
+/// A program that ends so long after the first signal may have taken the second one for one that a
+/// person sent. On a machine under load neither this thread nor the program runs in time.
+const SIGNALS_ARE_APART: Duration = Duration::from_millis(500);
 
 /// A process of the program, and the thread that reads its output. Killed on drop.
 pub struct Running {
@@ -36,8 +36,8 @@ pub struct Running {
     number: usize,
     /// Whether the program may end cleanly without a request.
     ends_itself: bool,
-    /// Whether the two signals of one request came so far apart that they may count as two requests.
-    may_leave: bool,
+    /// When the first of the two signals of a request was sent.
+    requested_at: Option<Instant>,
 }
 
 impl Running {
@@ -58,18 +58,17 @@ impl Running {
         };
         let reader = Some(std::thread::spawn(move || forward(stdout)));
         let copy = std::fs::File::create(copy).expect("make a file");
-        Self { child, chunks, reader, closes, copy, number, ends_itself, may_leave: false }
+        Self { child, chunks, reader, closes, copy, number, ends_itself, requested_at: None }
     }
 
     /// Requests one clean stop with two signals within milliseconds, as coreutils' `timeout` and a
     /// closing terminal do.
     fn request_stop(&mut self) {
-        let first = Instant::now();
+        self.requested_at = Some(Instant::now());
         let again = [Signal::TERM, Signal::HUP, Signal::INT];
         for signal in [Signal::TERM, again[self.number % again.len()]] {
             // A signal to an ended process that has not been waited for has no effect.
             let _ = kill_process(Pid::from_child(&self.child), signal);
-            self.may_leave |= first.elapsed() >= SIGNALS_ARE_APART;
             std::thread::sleep(Duration::from_millis(self.number as u64 % 4));
         }
     }
@@ -109,12 +108,13 @@ impl Running {
             }
         }
         let status = self.wait()?;
+        let took = self.requested_at.map_or(Duration::ZERO, |at| at.elapsed());
         let is_surprise = had_ended && end.is_kill() && !self.ends_itself;
         match (status.code(), is_surprise) {
             (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM before the program had its handler.
             (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),
-            (Some(130), _) if self.may_leave => {
+            (Some(130), _) if took >= SIGNALS_ARE_APART => {
                 Ok(RunOutcome { was_killed: true, was_clean: false })
             }
             (Some(130), _) => {

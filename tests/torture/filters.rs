@@ -50,6 +50,14 @@ impl FilterList {
         }
     }
 
+    /// Returns how many values a server takes, as far as a round comes to that.
+    fn most_values(self) -> usize {
+        match self {
+            Self::Collections => 100,
+            _ => usize::MAX,
+        }
+    }
+
     fn wants(self, values: &BTreeSet<String>, line: &str) -> bool {
         let event: serde_json::Value = serde_json::from_str(line).expect("a recorded line");
         let is_in = |value: &serde_json::Value| values.contains(value.as_str().unwrap_or(""));
@@ -127,12 +135,15 @@ impl FilterFile {
                 version.insert(value.clone());
             }
         }
-        self.used.extend(version.iter().cloned());
         let mut filler = 0;
         while version.is_empty() || self.of_size.contains_key(&version.len()) {
             version.insert(self.list.filler(filler));
             filler += 1;
         }
+        if version.len() > self.list.most_values() {
+            return;
+        }
+        self.used.extend(version.iter().filter(|value| is_real(value)).cloned());
         self.of_size.insert(version.len(), self.versions.len());
         self.versions.push(version);
     }
