@@ -1077,7 +1077,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__plan)
-            opts="-d -k -r -o -n -e -f -c -q -v -h --no-measure --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --markers --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-only --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --archive-max-bytes --archive-stripe --backfill-new --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -e -f -c -q -v -h --no-measure --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --markers --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-leave --witness-only --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --archive-max-bytes --archive-stripe --backfill-new --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1212,6 +1212,10 @@ _skytail() {
                     return 0
                     ;;
                 --witness-window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-leave)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1756,7 +1760,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -r -o -n -e -f -c -q -v -h --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --markers --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-only --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --archive-max-bytes --archive-stripe --backfill-new --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -e -f -c -q -v -h --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --markers --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-leave --witness-only --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --archive-max-bytes --archive-stripe --backfill-new --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1891,6 +1895,10 @@ _skytail() {
                     return 0
                     ;;
                 --witness-window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-leave)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2154,7 +2162,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__top)
-            opts="-d -k -c -q -v -h --window --once --json --top --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-only --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --cursor --archive --archive-parallelism --api-key-file --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -c -q -v -h --window --once --json --top --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --witness --witness-window --witness-hold --witness-leave --witness-only --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --cursor --archive --archive-parallelism --api-key-file --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2247,6 +2255,10 @@ _skytail() {
                     return 0
                     ;;
                 --witness-window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-leave)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

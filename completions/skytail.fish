@@ -374,6 +374,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d '
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-leave -d 'Leave the server in use for the witness if it lacks this share of the events of a window, like 1% [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
 report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
@@ -486,6 +487,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l dns-server -d 'D
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-leave -d 'Leave the server in use for the witness if it lacks this share of the events of a window, like 1% [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
 report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start. @FILE has one a line, and tail reads it again when it changes; top reads all files once [default: all]' -r
@@ -574,6 +576,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand plan" -l dns-server -d '
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-leave -d 'Leave the server in use for the witness if it lacks this share of the events of a window, like 1% [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
 report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r

@@ -128,8 +128,14 @@ pub struct WitnessMetrics {
     pub pending_events: Gauge,
     /// Bytes of those events.
     pub pending_bytes: Gauge,
+    /// Events that wait for the comparison (`--witness-hold`).
+    pub held_events: Gauge,
+    /// Bytes of those events.
+    pub held_bytes: Gauge,
     /// Events of the witness that were printed because the server in use did not send them.
     pub printed: Counter,
+    /// Servers that were left because they lack events (`--witness-leave`).
+    pub left: Counter,
     /// What either server did not send.
     pub missing: MissingCounts,
 }

@@ -70,6 +70,8 @@ pub struct Summary {
 pub struct WitnessSummary {
     /// Events that only the witness sent and that were printed.
     pub printed: u64,
+    /// How often the server in use was left for the witness.
+    pub left: u64,
     /// Events that each server did not send, and the other one did.
     pub missing: BTreeMap<String, u64>,
 }
@@ -82,6 +84,9 @@ impl WitnessSummary {
         let mut words: Vec<String> = missing.collect();
         if self.printed > 0 {
             words.push(format!("{} printed from the witness", count(self.printed)));
+        }
+        if self.left > 0 {
+            words.push(format!("{} of the server because of it", counted(self.left, "change")));
         }
         words.join(", ")
     }

@@ -100,6 +100,7 @@ pub(super) fn build(
         batch_events: settings.buffer.batch_events(),
         on_idle: on_idle(settings),
         ends_with_server: settings.demo,
+        is_witness: false,
         sender,
         writer: Some(writer),
         feedback,

@@ -2,7 +2,7 @@
 //! resumes, and what it noticed about the connection that its lines come from.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -20,6 +20,8 @@ pub struct WriterFeedback {
     renumbered: watch::Sender<u64>,
     /// How far side history is delivered.
     side: watch::Sender<Option<SideReached>>,
+    /// The server to leave, and the one to read in its place.
+    leave: watch::Sender<Option<(Arc<str>, Arc<str>)>>,
 }
 
 impl WriterFeedback {
@@ -31,6 +33,7 @@ impl WriterFeedback {
             early_us: AtomicU64::new(0),
             renumbered: watch::Sender::new(0),
             side: watch::Sender::new(None),
+            leave: watch::Sender::new(None),
         }
     }
 
@@ -81,6 +84,28 @@ impl WriterFeedback {
         };
         // The sender is a field of `self`, so this can't fail.
         let _ = self.side.subscribe().wait_for(is_there).await;
+    }
+
+    /// Asks the reader to leave a server for another one.
+    pub fn leave(&self, from: Arc<str>, to: Arc<str>) {
+        self.leave.send_replace(Some((from, to)));
+    }
+
+    /// Waits until [`Self::leave`] is called for this server; returns the other one.
+    pub async fn left(&self, server: &str) -> Arc<str> {
+        let mut leave = self.leave.subscribe();
+        let other = |leave: &Option<(Arc<str>, Arc<str>)>| {
+            let (_, to) = leave.as_ref().filter(|(from, _)| **from == *server)?;
+            Some(Arc::clone(to))
+        };
+        // The sender is a field of `self`, so this can't fail.
+        let asked = leave.wait_for(|leave| other(leave).is_some()).await;
+        asked.ok().and_then(|asked| other(&asked)).unwrap_or_default()
+    }
+
+    /// Forgets what [`Self::leave`] asked for: the connection has ended.
+    pub fn clear_leave(&self) {
+        self.leave.send_replace(None);
     }
 
     /// Reports that a connection's sequence numbers contradict the position.

@@ -1,6 +1,7 @@
 //! Reads the witness: chooses the server that is compared with the one in use, and runs a second
 //! [`Reader`] for it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
-use crate::position::StartPosition;
+use crate::position::{Position, StartPosition, TimeUs};
 use crate::settings::{
     Archive, ArchiveMode, Connection, MaxRetries, OnGap, TailSettings, WhenFull,
 };
@@ -50,8 +51,10 @@ pub(super) struct WitnessReader {
     parts: WitnessParts,
     link: Arc<WitnessLink>,
     window_us: u64,
-    /// Whether a stream was offered before.
-    has_read: bool,
+    /// The server that was read last.
+    former: Option<Arc<str>>,
+    /// The server in use, counted from 1: the last one that a connection was made to.
+    in_use: Cell<u64>,
 }
 
 impl WitnessReader {
@@ -61,7 +64,14 @@ impl WitnessReader {
         link: Arc<WitnessLink>,
     ) -> Self {
         let window_us = settings.witness.map_or(0, |witness| witness.window_us);
-        Self { settings: settings.clone(), parts, link, window_us, has_read: false }
+        Self {
+            settings: settings.clone(),
+            parts,
+            link,
+            window_us,
+            former: None,
+            in_use: Cell::new(0),
+        }
     }
 
     /// Reads a witness until the run stops.
@@ -98,7 +108,12 @@ impl WitnessReader {
     /// first other one while the witness is the server in use.
     fn choose(&self) -> Option<usize> {
         let endpoints = &self.settings.endpoints;
-        let in_use = usize::try_from(self.parts.metrics.server.get()).ok()?.checked_sub(1)?;
+        let metrics = &self.parts.metrics;
+        // A server that refuses is not in use.
+        if metrics.connected.get() == 1 || self.in_use.get() == 0 {
+            self.in_use.set(metrics.server.get());
+        }
+        let in_use = usize::try_from(self.in_use.get()).ok()?.checked_sub(1)?;
         let in_use = endpoints.get(in_use).map(|endpoint| &endpoint.label);
         let last = endpoints.len().checked_sub(1)?;
         let mut candidates = std::iter::once(last).chain(0..last);
@@ -111,7 +126,7 @@ impl WitnessReader {
         let server = Arc::clone(&endpoint.label);
         let stop = Shutdown::new(Duration::ZERO);
         let reader = self.reader(endpoint, stop.clone());
-        self.has_read = true;
+        self.former = Some(server.clone());
         let ended = {
             let mut reading = std::pin::pin!(reader.run());
             tokio::select! {
@@ -152,7 +167,7 @@ impl WitnessReader {
     fn reader(&self, endpoint: Endpoint, stop: Shutdown) -> Reader {
         let (settings, parts) = (&self.settings, &self.parts);
         let metrics = Arc::new(Metrics::default());
-        let start = self.start();
+        let start = self.start(&endpoint.label);
         let mut bounds = settings.buffer;
         // The witness's server waits, whatever becomes of the other events.
         bounds.when_full = WhenFull::Block;
@@ -195,6 +210,7 @@ impl WitnessReader {
             batch_events: settings.buffer.batch_events(),
             on_idle: OnIdle::Wait,
             ends_with_server: false,
+            is_witness: true,
             sender,
             writer: None,
             feedback,
@@ -205,21 +221,55 @@ impl WitnessReader {
         }
     }
 
-    /// Returns where to start: as the run does, or where the output is.
-    fn start(&self) -> StartPosition {
+    /// Returns where to start: as the run does, or where the output and the comparison are.
+    fn start(&self, server: &Arc<str>) -> StartPosition {
         let position = self.parts.feedback.get();
-        let time = match (&self.parts.start, position) {
-            (StartPosition::Resume(_), Some(position)) if !self.has_read => position.rewind_to.time,
-            (start, position) if !self.has_read => match (start, position) {
+        let Some(former) = &self.former else {
+            let time = match (&self.parts.start, position) {
+                // The server in use may have come far from there by now.
+                (StartPosition::Resume(resume), _) => resume.position.rewind_to.time,
                 (StartPosition::Seq(_), Some(position)) => position.max_time,
-                (StartPosition::Seq(_) | StartPosition::Resume(_), None) => {
-                    return StartPosition::Live;
-                }
+                (StartPosition::Seq(_), None) => return StartPosition::Live,
                 (start, _) => return start.clone(),
-            },
-            (_, Some(position)) => position.max_time.minus_us(self.window_us),
-            (_, None) => return StartPosition::Live,
+            };
+            return StartPosition::Time(time);
         };
-        StartPosition::Time(time)
+        let Some(position) = position else { return StartPosition::Live };
+        // What this server has sent so far.
+        let compared = TimeUs(self.parts.metrics.witness.last_event_us.get());
+        let compared = Some(compared).filter(|time| former == server && time.0 > 0);
+        StartPosition::Time(asked_again(&position, compared, self.window_us))
+    }
+}
+
+/// Returns where to ask a witness that was not read for a while to start: where the comparison with
+/// it ended, as far as the output's dedup keys reach.
+fn asked_again(position: &Position, compared: Option<TimeUs>, window_us: u64) -> TimeUs {
+    let newest = position.max_time;
+    let from = compared.map_or(newest, |compared| compared.min(newest));
+    from.minus_us(window_us).max(position.rewind_to.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{EventPosition, Origin, ServerKind};
+
+    #[test]
+    fn a_witness_that_is_back_is_asked_for_what_it_missed() {
+        let at = |time| EventPosition { time: TimeUs(time), seq: None };
+        let server = "main.example".into();
+        let position = Position {
+            origin: Origin { server, kind: ServerKind::V2, filter_fingerprint: 0 },
+            newest: at(1_000),
+            rewind_to: at(300),
+            max_time: TimeUs(1_000),
+        };
+        let asked = |compared: Option<u64>| asked_again(&position, compared.map(TimeUs), 100).0;
+        assert_eq!(asked(None), 900);
+        assert_eq!(asked(Some(700)), 600);
+        // As far as the keys reach, and never later than for another server.
+        assert_eq!(asked(Some(350)), 300);
+        assert_eq!(asked(Some(2_000)), 900);
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn set_up(settings: &TailSettings, parts: WitnessParts) -> WitnessSet
     let side = WitnessSide::new(WitnessConfig {
         window_us: witness.window_us,
         missing: witness.missing,
+        leave_ppm: witness.leave_ppm,
         servers: settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label)).collect(),
         floor: resume_floor(&parts.start),
         is_live: matches!(parts.start, StartPosition::Live),
@@ -50,11 +51,28 @@ fn holds(settings: &TailSettings) -> bool {
 fn arrival(settings: &TailSettings, parts: &WitnessParts) -> Arrival {
     let metrics = Arc::new(Metrics::default());
     let rules = ProcessorConfig { limit: None, until: None, live_at: None, ..parts.rules.clone() };
-    Arrival { processor: processor(settings, &rules, &parts.start, &metrics), metrics }
+    let mut processor = witnessed(settings, &rules, &parts.start, &metrics);
+    processor.count_arrivals_in(Arc::clone(&parts.metrics));
+    Arrival { processor }
 }
 
-/// Returns the dedup stage of the server in use.
+/// Returns the dedup stage of the server in use. What waits for the witness has come before it
+/// comes to this stage.
 pub(super) fn processor(
+    settings: &TailSettings,
+    rules: &ProcessorConfig,
+    start: &StartPosition,
+    metrics: &Arc<Metrics>,
+) -> EventProcessor {
+    let mut processor = witnessed(settings, rules, start, metrics);
+    if holds(settings) {
+        processor.count_arrivals_in(Arc::new(Metrics::default()));
+    }
+    processor
+}
+
+/// Returns a dedup stage with the dedup keys that a comparison needs.
+fn witnessed(
     settings: &TailSettings,
     rules: &ProcessorConfig,
     start: &StartPosition,

@@ -8,6 +8,9 @@ pub struct Witness {
     pub window_us: u64,
     /// What becomes of an event that only the witness has.
     pub missing: MissingEvents,
+    /// The share of missing events from which on the server in use is left for the witness, in
+    /// events of a million; `None` for never.
+    pub leave_ppm: Option<u32>,
 }
 
 /// What becomes of an event that only the witness has.

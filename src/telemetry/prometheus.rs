@@ -193,6 +193,8 @@ fn witness(page: &mut Page, metrics: &Metrics) {
         "Events that only the witness sent and that were printed.",
         witness.printed.get(),
     );
+    let help = "How often the server in use was left for the witness (--witness-leave).";
+    page.counter("skytail_witness_leaves_total", help, witness.left.get());
     let gauges = [
         ("skytail_witness_connected", "1 while connected to the witness.", &witness.connected),
         (
@@ -201,6 +203,12 @@ fn witness(page: &mut Page, metrics: &Metrics) {
             &witness.pending_events,
         ),
         ("skytail_witness_pending_bytes", "Bytes of those events.", &witness.pending_bytes),
+        (
+            "skytail_witness_held_events",
+            "Events whose output waits for the comparison (--witness-hold).",
+            &witness.held_events,
+        ),
+        ("skytail_witness_held_bytes", "Bytes of the events that wait.", &witness.held_bytes),
     ];
     for (name, help, gauge) in gauges {
         page.gauge(name, help, gauge.get() as f64);

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -35,6 +35,8 @@ pub enum Step {
     OnlyPongs,
     /// Sends these bytes repeatedly, with this pause, until the client closes the connection.
     Drip(Vec<u8>, Duration),
+    /// Waits until the test opens the gate.
+    Gate(Arc<AtomicBool>),
     /// Waits. It sets the pace of a server; no test depends on it for its result.
     Pause(Duration),
     /// Does nothing until the client closes the connection: for the client, a peer that vanished.
@@ -201,6 +203,12 @@ impl Connection<'_> {
                     std::thread::sleep(pause);
                 }
                 return Ok(false);
+            }
+            Step::Gate(is_open) => {
+                let patience = Instant::now() + PATIENCE;
+                while !is_open.load(Ordering::SeqCst) && Instant::now() < patience {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
             }
             Step::Pause(pause) => std::thread::sleep(pause),
             Step::Hang => self.hang(),

@@ -108,6 +108,7 @@ fn summary(
         gaps: metrics.gaps.get(),
         witness: settings.witness.map(|_| WitnessSummary {
             printed: metrics.witness.printed.get(),
+            left: metrics.witness.left.get(),
             missing: metrics
                 .witness
                 .missing

@@ -34,6 +34,11 @@ pub struct WitnessArgs {
     #[arg(long, conflicts_with = "witness_only")]
     pub witness_hold: bool,
 
+    /// Leave the server in use for the witness if it lacks this
+    /// share of the events of a window, like 1% [default: never]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_share)]
+    pub witness_leave: Option<u32>,
+
     /// What to do with an event that only the witness has: print,
     /// or only report [default: print]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "WHAT")]
@@ -47,6 +52,22 @@ pub enum WitnessOnly {
     Report,
 }
 
+/// Parses a share in percent, with at most four digits after the point, into events of a million.
+fn parse_share(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let (whole, digits) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let ppm = || {
+        let is_sound = is_number(whole) && is_number(digits) && digits.len() <= 4;
+        let whole: u32 = Some(whole).filter(|_| is_sound)?.parse().ok()?;
+        let digits: u32 = format!("{digits:0<4}").parse().ok()?;
+        whole.checked_mul(10_000)?.checked_add(digits)
+    };
+    ppm()
+        .filter(|ppm| (1..=1_000_000).contains(ppm))
+        .ok_or_else(|| "write a share from 0.0001% to 100%, like 1% or 0.5%".to_owned())
+}
+
 /// Adds the witness to the settings: as the last server, after which the run asks no other.
 ///
 /// # Errors
@@ -58,7 +79,7 @@ pub fn add_witness(
     sources: &ValueSources,
 ) -> Result<TailSettings, UsageError> {
     let Some(host) = &args.witness else {
-        for flag in ["witness-window", "witness-hold", "witness-only"] {
+        for flag in ["witness-window", "witness-leave", "witness-hold", "witness-only"] {
             if sources.is_given(flag) {
                 return Err(sources.usage_error(
                     flag,
@@ -79,6 +100,7 @@ pub fn add_witness(
     settings.witness = Some(Witness {
         // At most ten minutes.
         window_us: args.witness_window.as_micros() as u64,
+        leave_ppm: args.witness_leave,
         missing: match args.witness_only {
             Some(WitnessOnly::Report) => MissingEvents::Report,
             Some(WitnessOnly::Print) | None if args.witness_hold => MissingEvents::Hold,
@@ -115,6 +137,12 @@ fn check(
             "what this drops would count as missing, and --witness would print it: leave one of the two out".to_owned(),
         );
     }
+    if args.witness_leave.is_some() && args.witness_only == Some(WitnessOnly::Report) {
+        return error(
+            "witness-leave",
+            "the run would continue with the events of the witness, and --witness-only report prints none of them: leave one of the two out".to_owned(),
+        );
+    }
     if settings.archive.stripe.is_some() {
         return error(
             "archive-stripe",
@@ -123,4 +151,19 @@ fn check(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_percentage() {
+        for (text, ppm) in [("1%", 10_000), ("0.5%", 5_000), ("100", 1_000_000), ("0.0001%", 1)] {
+            assert_eq!(parse_share(text), Ok(ppm), "{text}");
+        }
+        for text in ["", "%", "0%", "101%", "-1%", "1.%2", "0.00001%", "+1", ".", "5000000000%"] {
+            assert!(parse_share(text).is_err(), "{text}");
+        }
+    }
 }

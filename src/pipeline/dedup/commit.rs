@@ -106,7 +106,7 @@ impl EventProcessor {
     /// Derives the position from the window.
     pub(super) fn update_position(&mut self) {
         if let Some(position) = &mut self.position {
-            self.metrics.last_event_us.set(position.newest.time.0);
+            self.arrivals.last_event_us.set(position.newest.time.0);
             if let Some(rewind_to) = self.window.rewind_to() {
                 position.rewind_to = rewind_to;
             }

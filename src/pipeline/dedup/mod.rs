@@ -120,6 +120,8 @@ pub struct EventProcessor {
     /// This machine's clock at the latest batch.
     now: TimeUs,
     metrics: Arc<Metrics>,
+    /// Counts what comes: `metrics`, unless the lines of another stage wait before they come here.
+    arrivals: Arc<Metrics>,
 }
 
 /// A batch whose lines the output has not accepted yet.
@@ -218,8 +220,14 @@ impl EventProcessor {
             rejected: None,
             now: TimeUs(0),
             config,
+            arrivals: Arc::clone(&metrics),
             metrics,
         }
+    }
+
+    /// Counts in `metrics` what comes, in place of the metrics of all the rest.
+    pub fn count_arrivals_in(&mut self, metrics: Arc<Metrics>) {
+        self.arrivals = metrics;
     }
 
     /// Restores where an earlier run changed the filter.
@@ -237,8 +245,8 @@ impl EventProcessor {
         now: TimeUs,
     ) -> StagedBatch {
         self.now = now;
-        self.metrics.received.add(batch.len() as u64);
-        self.metrics.received_bytes.add(batch.text_bytes() as u64);
+        self.arrivals.received.add(batch.len() as u64);
+        self.arrivals.received_bytes.add(batch.text_bytes() as u64);
         self.on_connection(connection);
         let (shape, instant) = (self.shape, self.surplus_until.unwrap_or_default());
         self.window.begin_batch(now, || first_times(&mut batch, shape, instant));

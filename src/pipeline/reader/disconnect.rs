@@ -1,5 +1,7 @@
 //! Why a connection ended.
 
+use std::sync::Arc;
+
 use crate::position::TimeUs;
 use crate::source::archive::BackfillError;
 use crate::source::client::ConnectError;
@@ -53,6 +55,9 @@ pub(super) enum Disconnect {
     /// The filter has changed, and the server must be asked again.
     #[error("the filter has changed")]
     FilterChanged,
+    /// The server lacks events that this other one has (`--witness-leave`).
+    #[error("the server lacks events that {0} has")]
+    LacksEvents(Arc<str>),
     /// The first server works again, and `--prefer-first` is given.
     #[error("the first server is well again")]
     PrimaryRecovered,

@@ -16,6 +16,8 @@ pub(super) struct EndpointState {
     pub(super) lacks_seq: bool,
     /// The server accepted the v2 request and then did not send v2.
     pub(super) is_not_v2: bool,
+    /// The server was left because it lacks events.
+    pub(super) lacks_events: bool,
     /// The archive can't be used.
     pub(super) archive_unusable: bool,
     /// There is an archive, and something in it could not be read: a gap.

@@ -12,6 +12,7 @@ use crate::source::endpoint::Endpoint;
 
 use super::super::channel::BATCH_BYTES;
 use super::Reader;
+use super::retry::RetryState;
 
 /// The longest pause between two probes of the first server.
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(15);
@@ -23,14 +24,21 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_LAG_US: u64 = 10_000_000;
 
 impl Reader {
+    /// Continues on the first server.
+    pub(super) fn on_recovery(&self, retry: &mut RetryState) {
+        retry.current = 0;
+        let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
+        tracing::warn!("{primary} is well again: going back to it");
+    }
+
     /// Waits until the first server has worked for as long as `--prefer-first` asks. Never
-    /// returns without that flag, or if the first server is the one being read.
-    pub(super) async fn primary_recovered(&self, reading: usize) {
+    /// returns without that flag, or if the first server is the one being read or lacks events.
+    pub(super) async fn primary_recovered(&self, retry: &RetryState) {
         let (Some(primary), Some(period)) = (self.endpoints.first(), self.limits.prefer_first)
         else {
             return std::future::pending().await;
         };
-        if reading == 0 {
+        if retry.current == 0 || retry.avoids_first() {
             return std::future::pending().await;
         }
         let mut well_since = None;

@@ -15,6 +15,7 @@ mod history;
 mod idle;
 mod join;
 mod lag;
+mod loss;
 mod next_action;
 mod read;
 mod replay_limit;
@@ -84,6 +85,8 @@ pub struct Reader {
     pub on_idle: OnIdle,
     /// Whether a normal close ends the run (`--demo`).
     pub ends_with_server: bool,
+    /// Whether it reads the second server of a comparison, which the log lines then say.
+    pub is_witness: bool,
     /// The way to the writer thread.
     pub sender: Sender,
     /// The writer, for inline writes; `None` if all batches go through the channel.
@@ -206,6 +209,7 @@ impl Reader {
             }
             let disconnect = self.connect_and_read(&mut retry).await;
             self.metrics.connected.set(0);
+            self.feedback.clear_leave();
             if matches!(disconnect, Disconnect::Stopped) || self.stop.reason().is_some() {
                 return Ok(());
             }

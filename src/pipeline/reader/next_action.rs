@@ -82,6 +82,8 @@ pub(super) enum Learned {
     ArchiveFaster(u64),
     /// The live stream is better than the archive that is read in its place.
     StreamIsBetter,
+    /// The server lacks events that another one has.
+    LacksEvents,
     /// The first server of the list works again.
     PrimaryRecovered,
     /// The filter has changed.
@@ -106,6 +108,7 @@ pub(super) fn next_action(disconnect: &Disconnect, facts: &Facts) -> NextAction 
         Disconnect::ReplayLimit => ConnectNow(Learned::ReplayComplete),
         Disconnect::ScannedTo(limit) => ConnectNow(Learned::ScannedTo(*limit)),
         Disconnect::Renumbered => ConnectNow(Learned::Renumbered),
+        Disconnect::LacksEvents(_) => ConnectNow(Learned::LacksEvents),
         Disconnect::PrimaryRecovered => ConnectNow(Learned::PrimaryRecovered),
         Disconnect::FilterChanged => ConnectNow(Learned::FilterChanged),
         Disconnect::ArchiveFaster(live_rate) => ConnectNow(Learned::ArchiveFaster(*live_rate)),

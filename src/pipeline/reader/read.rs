@@ -120,7 +120,8 @@ impl Reader {
             biased;
             () = self.feedback.numbers_rejected(connection) => Disconnect::Renumbered,
             rate = self.archive_is_faster(retry) => Disconnect::ArchiveFaster(rate),
-            () = self.primary_recovered(retry.current) => Disconnect::PrimaryRecovered,
+            reason = self.lacks_events(retry) => reason,
+            () = self.primary_recovered(retry) => Disconnect::PrimaryRecovered,
             () = self.switch_wanted(retry) => Disconnect::FilterChanged,
         }
     }

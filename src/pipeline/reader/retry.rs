@@ -320,11 +320,8 @@ impl Reader {
             Learned::ArchiveFaster(live_rate) => self.on_archive_faster(live_rate, retry),
             Learned::StreamIsBetter => self.on_stream_better(disconnect, retry),
             Learned::FilterChanged => self.on_filter_changed(retry),
-            Learned::PrimaryRecovered => {
-                retry.current = 0;
-                let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
-                tracing::warn!("{primary} is well again: going back to it");
-            }
+            Learned::LacksEvents => self.on_loss(disconnect, retry),
+            Learned::PrimaryRecovered => self.on_recovery(retry),
         }
     }
 
@@ -336,8 +333,8 @@ impl Reader {
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
         let (wait, _) = self.schedule(retry, why, retry_after)?;
-        let next = self.label(retry.current);
-        tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
+        let (role, next) = (self.role(), self.label(retry.current));
+        tracing::warn!("{role}{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
         Ok(wait)
     }
 
@@ -355,10 +352,6 @@ impl Reader {
         let next = self.label(retry.current);
         self.log_unreachable(error, retry, attempts_left, (next, wait));
         Ok(wait)
-    }
-
-    fn label(&self, endpoint: usize) -> &str {
-        self.endpoints.get(endpoint).map_or("", |endpoint| &endpoint.label)
     }
 
     /// Chooses the next server and the wait before it is tried; also returns how many attempts are

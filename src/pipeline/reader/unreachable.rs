@@ -30,6 +30,15 @@ impl Reader {
         error.filter(|error| error.is_unreachable() && !was_reached)
     }
 
+    /// Returns what a log line about the server begins with.
+    pub(super) fn role(&self) -> &'static str {
+        if self.is_witness { "the witness: " } else { "" }
+    }
+
+    pub(super) fn label(&self, endpoint: usize) -> &str {
+        self.endpoints.get(endpoint).map_or("", |endpoint| &endpoint.label)
+    }
+
     /// Logs a failed attempt. `attempts_left` is `None` if the run never gives up.
     pub(super) fn log_unreachable(
         &self,
@@ -38,20 +47,29 @@ impl Reader {
         attempts_left: Option<u32>,
         (next, wait): (&str, Duration),
     ) {
-        let wait = wait.as_secs_f64();
+        let (role, wait) = (self.role(), wait.as_secs_f64());
         let is_first = !std::mem::replace(&mut retry.has_logged_unreachable, true);
         if is_first {
             let servers = self.endpoints.len();
-            tracing::warn!("{}", first_message(error, servers, attempts_left));
+            match self.is_witness {
+                true => tracing::warn!("{}", witness_message(error)),
+                false => tracing::warn!("{}", first_message(error, servers, attempts_left)),
+            }
         } else if retry.failures >= REPEAT_FROM && is_doubling(retry.failures.into()) {
             let failed = counted(retry.failures.into(), "attempt");
             tracing::warn!(
-                "{error}; no server was reached in {failed}; connecting to {next} in {wait:.1} s"
+                "{role}{error}; no server was reached in {failed}; connecting to {next} in {wait:.1} s"
             );
         } else {
-            tracing::info!("{error}; connecting to {next} in {wait:.1} s");
+            tracing::info!("{role}{error}; connecting to {next} in {wait:.1} s");
         }
     }
+}
+
+fn witness_message(error: &DialError) -> String {
+    format!(
+        "the witness can't be reached: {error}; the run continues, and nothing is compared until it answers (-v logs each attempt)"
+    )
 }
 
 fn first_message(error: &DialError, servers: usize, attempts_left: Option<u32>) -> String {

@@ -1,9 +1,11 @@
 //! Compares the stream of the server in use with that of the witness. Pure: no clock, no I/O.
 
-use crate::event::format::EventFormat;
+use std::sync::Arc;
+
 use crate::event::header_spans::HeaderSpans;
 use crate::pipeline::dedup::PassedEvent;
 use crate::position::TimeUs;
+use crate::source::ConnectionInfo;
 
 use super::names::NameId;
 use super::pending::Pending;
@@ -25,7 +27,8 @@ const MAX_EXPECTED: usize = 1 << 19;
 pub(super) struct WitnessEvent {
     pub(super) line: Box<[u8]>,
     pub(super) header: Option<HeaderSpans>,
-    pub(super) shape: EventFormat,
+    /// The connection that brought it.
+    pub(super) connection: Arc<ConnectionInfo>,
     pub(super) name: NameId,
     pub(super) counts: bool,
     /// Whether its dedup key has the number of a relay. Two servers that read different relays
@@ -88,19 +91,22 @@ impl Matcher {
         self.floor.is_some()
     }
 
+    /// Returns from which instant on everything is compared, if both streams have begun.
+    pub(super) fn compared_from(&self) -> Option<TimeUs> {
+        Some(self.floor?.max(self.witness_floor?).plus_us(self.window_us))
+    }
+
     /// Compares nothing up to this instant of the server in use.
     pub(super) fn skip_to(&mut self, instant: TimeUs) {
         self.floor = Some(self.floor.map_or(instant, |floor| floor.max(instant)));
     }
 
-    /// Forgets what only the server in use has: another server is the witness from now on, and it
-    /// is asked for nothing before `instant`.
-    pub(super) fn change_witness(&mut self, instant: TimeUs) {
+    /// Forgets what only the server in use has: another stream is the witness's from now on.
+    /// Nothing is compared from before `oldest_key`, the oldest event that the output recognises.
+    pub(super) fn change_witness(&mut self, oldest_key: Option<TimeUs>) {
         self.expected.clear();
         self.witness_floor = None;
-        if instant > TimeUs(0) {
-            self.skip_to(instant);
-        }
+        oldest_key.into_iter().for_each(|instant| self.skip_to(instant));
         self.shares_relay = false;
     }
 
@@ -168,13 +174,13 @@ impl Matcher {
     }
 
     /// Removes the oldest event that only the server in use has, if the witness has passed it;
-    /// returns its collection.
-    pub(super) fn next_unwitnessed(&mut self, witness: TimeUs) -> Option<NameId> {
+    /// returns its collection, and the clock of its stream when it came.
+    pub(super) fn next_unwitnessed(&mut self, witness: TimeUs) -> Option<(NameId, TimeUs)> {
         loop {
             let entry = self.expected.pop_until(witness.minus_us(self.window_us))?;
             let is_compared = is_after(entry.clock, self.witness_floor, self.window_us);
             if is_compared && (!entry.value.is_relayed || self.shares_relay) {
-                return Some(entry.value.name);
+                return Some((entry.value.name, entry.clock));
             }
         }
     }
@@ -216,7 +222,14 @@ pub(super) enum Outcome {
 mod tests {
     use super::*;
 
+    use crate::position::{Origin, ServerKind};
+    use crate::source::RequestedCursor;
+
     const WINDOW: u64 = 10;
+
+    fn origin() -> Origin {
+        Origin { server: "witness".into(), kind: ServerKind::V2, filter_fingerprint: 0 }
+    }
 
     fn passed(identity: u64, clock: u64) -> PassedEvent {
         PassedEvent { identity, clock: TimeUs(clock), counts: true }
@@ -226,7 +239,7 @@ mod tests {
         WitnessEvent {
             line: Box::from(&b"{}"[..]),
             header: None,
-            shape: EventFormat::V1,
+            connection: Arc::new(ConnectionInfo::v1(1, origin(), RequestedCursor::Live)),
             name: NameId::default(),
             counts: true,
             is_relayed,
@@ -280,7 +293,7 @@ mod tests {
         }
         assert_eq!(matcher.on_witness(passed(1, 25), false, || event(false)), Outcome::Matched);
         assert_eq!(matcher.next_unwitnessed(TimeUs(30)), None);
-        assert_eq!(matcher.next_unwitnessed(TimeUs(31)), Some(NameId::default()));
+        assert_eq!(matcher.next_unwitnessed(TimeUs(31)), Some((NameId::default(), TimeUs(21))));
         assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
     }
 
@@ -305,7 +318,18 @@ mod tests {
         assert_eq!(skipped, Some(TimeUs(1_000)));
         matcher.on_witness(passed(u64::MAX, 1_010), false, || event(false));
         assert_eq!(missing(&mut matcher, u64::MAX), [0; 0]);
-        matcher.change_witness(TimeUs(5_000));
+        matcher.change_witness(Some(TimeUs(5_000)));
         assert_eq!(matcher.next_unwitnessed(TimeUs(u64::MAX)), None);
+    }
+
+    #[test]
+    fn what_was_undecided_when_the_witness_changed_is_decided_later() {
+        let mut matcher = matcher();
+        matcher.on_witness(passed(1, 70), false, || event(false));
+        matcher.change_witness(Some(TimeUs(50)));
+        // The new stream begins before that, with an event that the output may have had.
+        matcher.on_witness(passed(2, 60), false, || event(false));
+        matcher.on_witness(passed(3, 61), false, || event(false));
+        assert_eq!(missing(&mut matcher, 99), [1, 3]);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::event::batch::Batch;
-use crate::event::format::EventFormat;
 use crate::pipeline::dedup::PassedEvent;
 use crate::position::TimeUs;
 use crate::settings::MissingEvents;
@@ -34,7 +33,7 @@ impl WitnessSide {
     ) -> Option<Missing> {
         let server = self.server_in_use(main);
         let (mut batch, mut passed) = (Batch::default(), Vec::new());
-        let mut shape = None;
+        let mut connection: Option<Arc<ConnectionInfo>> = None;
         let is_printed = self.config.missing != MissingEvents::Report;
         self.refill(now);
         while passed.len() < MAX_MISSING
@@ -44,7 +43,8 @@ impl WitnessSide {
         {
             let next = self.carried.take().or_else(|| self.matcher.next_missing(reached));
             let Some(missing) = next else { break };
-            if shape.is_some_and(|shape| shape != missing.event.shape) {
+            let shape = missing.event.connection.shape;
+            if connection.as_ref().is_some_and(|connection| connection.shape != shape) {
                 self.carried = Some(missing);
                 break;
             }
@@ -54,20 +54,20 @@ impl WitnessSide {
             }
             let name = missing.event.name;
             self.counts.add(&server, self.names.name(name), &self.config.metrics);
+            self.loss.iter_mut().for_each(|loss| loss.add_missing(missing.clock));
             if !is_printed {
                 continue;
             }
             self.allowance -= 1.0;
             if let Some(hold) = &mut self.hold {
                 let clock = missing.clock;
-                self.config.metrics.witness.printed.add(1);
                 hold.push_missing(missing, clock);
                 continue;
             }
             let MissingEvent { identity, event, .. } = missing;
             batch.push_with(&event.line, event.header);
             passed.push(PassedEvent { identity, clock: reached, counts: event.counts });
-            shape = Some(event.shape);
+            connection.get_or_insert(event.connection);
         }
         let witness = self.stream.as_ref().map(|stream| Arc::clone(&stream.server));
         let fate = match self.config.missing {
@@ -76,11 +76,7 @@ impl WitnessSide {
             MissingEvents::Report => "they are not printed",
         };
         self.counts.report(&server, &witness.unwrap_or_default(), fate);
-        if passed.is_empty() {
-            return None;
-        }
-        self.config.metrics.witness.printed.add(passed.len() as u64);
-        let connection = self.connection_for(shape.unwrap_or(EventFormat::V1))?;
+        let connection = connection?;
         Some(Missing { batch, passed, connection })
     }
 
@@ -88,13 +84,5 @@ impl WitnessSide {
         let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.refilled = now;
         self.allowance = (self.allowance + seconds * MAX_RATE).min(BURST);
-    }
-
-    pub(super) fn connection_for(&self, shape: EventFormat) -> Option<Arc<ConnectionInfo>> {
-        let connection = self.connection.as_ref()?;
-        match connection.shape == shape {
-            true => Some(Arc::clone(connection)),
-            false => Some(Arc::new(ConnectionInfo { shape, ..(**connection).clone() })),
-        }
     }
 }

@@ -8,6 +8,7 @@
 //! - [`Matcher`] compares the two streams by their dedup keys. An event of one stream is missing
 //!   in the other one when that one's clock has passed the event by the window. Both clocks are
 //!   those of the dedup stages, which no single event moves.
+//! - `loss` decides when the server in use lacks so much that the run leaves it.
 //! - `silence` says how far a server has come that is connected and has nothing to send.
 //!
 //! Nothing of this is saved. The dedup keys and the rewind margin, which the window enlarges, are
@@ -17,7 +18,9 @@
 
 mod counts;
 mod hold;
+mod leave;
 mod link;
+mod loss;
 mod matcher;
 mod missing;
 mod names;
@@ -25,8 +28,11 @@ mod pending;
 mod serve;
 mod silence;
 mod stream;
+mod waiting;
 
+pub use hold::Step;
+pub use leave::Leave;
 pub use link::WitnessLink;
 pub use matcher::Matcher;
-pub use serve::{Held, MainStream, Missing, WitnessConfig, WitnessSide};
+pub use serve::{MainStream, Missing, WitnessConfig, WitnessSide};
 pub use stream::{WitnessStream, observe};

@@ -4,18 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::batch::{Batch, CompactBatch};
-
 use crate::event::header_spans::IdentityScope;
 use crate::metrics::Metrics;
-use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::{EventProcessor, PassedEvent};
 use crate::position::TimeUs;
 use crate::settings::MissingEvents;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::counts::Counts;
-use super::hold::{Hold, Step};
+use super::hold::Hold;
 use super::link::Change;
+use super::loss::LossWatch;
 use super::matcher::{Matcher, MissingEvent, Outcome, WitnessEvent};
 use super::names::Names;
 use super::silence::{Observation, SilenceClock};
@@ -36,6 +35,9 @@ pub struct WitnessConfig {
     pub window_us: u64,
     /// What becomes of missing events.
     pub missing: MissingEvents,
+    /// The share of missing events from which on the server in use is left, in events of a million;
+    /// `None` for never.
+    pub leave_ppm: Option<u32>,
     /// The names of the servers, in the order of the settings.
     pub servers: Vec<Arc<str>>,
     /// Where the streams are compared from, if the run resumes.
@@ -64,6 +66,11 @@ impl MainStream<'_> {
         self.arrived.unwrap_or(self.written).latest()
     }
 
+    /// Returns the time of the oldest event that the output recognises.
+    fn oldest_key(&self) -> Option<TimeUs> {
+        self.arrived.unwrap_or(self.written).position().map(|position| position.rewind_to.time)
+    }
+
     pub(super) fn knows(&self, identity: u64) -> bool {
         self.written.knows(identity) || self.arrived.is_some_and(|stage| stage.knows(identity))
     }
@@ -76,17 +83,8 @@ pub struct Missing {
     pub batch: Batch,
     /// Their dedup keys.
     pub passed: Vec<PassedEvent>,
-    /// The connection that they come from, as far as the output has to know it.
+    /// The connection that brought the first of them; all have the same format.
     pub connection: Arc<ConnectionInfo>,
-}
-
-/// What has waited long enough (`--witness-hold`).
-#[derive(Debug)]
-pub enum Held {
-    /// Lines of the server in use.
-    Main(Item),
-    /// Missing events.
-    Missing(Missing),
 }
 
 /// The witness, as the writer sees it.
@@ -94,11 +92,13 @@ pub enum Held {
 pub struct WitnessSide {
     pub(super) config: WitnessConfig,
     pub(super) stream: Option<WitnessStream>,
-    /// The witness's connection that the last lines came from.
-    pub(super) connection: Option<Arc<ConnectionInfo>>,
     pub(super) matcher: Matcher,
     pub(super) names: Names,
     pub(super) counts: Counts,
+    /// Watches the share of missing events, if a server may be left.
+    pub(super) loss: Option<LossWatch>,
+    /// The server in use that `loss` watches; empty before the first look.
+    pub(super) compared_server: Arc<str>,
     main_silence: SilenceClock,
     silence: SilenceClock,
     /// Whether the log says that the streams can't be compared, because the witness is too far
@@ -106,12 +106,14 @@ pub struct WitnessSide {
     is_behind: bool,
     /// What waits for the witness.
     pub(super) hold: Option<Hold>,
+    /// Whether the log says that more waits than may be kept.
+    pub(super) is_hold_full: bool,
     /// How far the server in use has come.
-    main_reached: TimeUs,
+    pub(super) main_reached: TimeUs,
     /// The next missing event, if its line has another shape than those before it.
     pub(super) carried: Option<MissingEvent>,
     /// How far the witness has come.
-    reached: TimeUs,
+    pub(super) reached: TimeUs,
     /// How many missing events may be printed now.
     pub(super) allowance: f64,
     pub(super) refilled: Instant,
@@ -125,13 +127,15 @@ impl WitnessSide {
         config.servers.iter().for_each(|server| config.metrics.witness.missing.register(server));
         Self {
             stream: None,
-            connection: None,
             matcher: Matcher::new(config.window_us, config.floor),
             names: Names::default(),
             counts: Counts::default(),
+            loss: config.leave_ppm.map(|ppm| LossWatch::new(config.window_us, ppm)),
+            compared_server: "".into(),
             main_silence: SilenceClock::new(window, now, config.is_live),
             silence: SilenceClock::new(window, now, config.is_live),
             is_behind: false,
+            is_hold_full: false,
             hold: (config.missing == MissingEvents::Hold).then(|| Hold::new(config.window_us)),
             main_reached: TimeUs(0),
             carried: None,
@@ -149,6 +153,7 @@ impl WitnessSide {
         passed: &[PassedEvent],
         connection: &ConnectionInfo,
     ) {
+        self.note_sent(passed);
         let spans = lines.spans().iter().zip(passed).enumerate();
         for (i, (span, passed)) in spans {
             let line = lines.bytes().get(span.start..span.end).unwrap_or_default();
@@ -171,6 +176,15 @@ impl WitnessSide {
         }
     }
 
+    /// Counts the events of the server in use for `--witness-leave`.
+    fn note_sent(&mut self, passed: &[PassedEvent]) {
+        let Some(loss) = &mut self.loss else { return };
+        if let Some(first) = passed.first().filter(|_| !self.matcher.has_started()) {
+            loss.begin(first.clock);
+        }
+        passed.iter().for_each(|event| loss.add_sent(event.clock));
+    }
+
     fn warn_of_lag(&mut self, skipped: TimeUs) {
         if std::mem::replace(&mut self.is_behind, true) {
             return;
@@ -190,6 +204,7 @@ impl WitnessSide {
         self.main_reached = reached;
         if !self.matcher.has_started() && reached > TimeUs(0) {
             self.matcher.skip_to(reached);
+            self.loss.iter_mut().for_each(|loss| loss.begin(reached));
         }
         self.take_batches(main, now_us);
         self.expire(main, now, now_us);
@@ -210,38 +225,13 @@ impl WitnessSide {
         }
     }
 
-    /// Returns the most event time of a batch that is kept back, in microseconds.
-    #[must_use]
-    pub fn hold_step_us(&self) -> u64 {
-        self.config.window_us / 8
-    }
-
-    /// Keeps a batch of the server in use back, after which its stream's clock is `clock`.
-    pub fn hold(&mut self, item: Item, clock: TimeUs) {
-        if let Some(hold) = &mut self.hold {
-            hold.push(item, clock);
-        }
-    }
-
-    /// Returns what has waited long enough; with `all`, whatever waits.
-    pub fn next_held(&mut self, all: bool) -> Option<Held> {
-        let reached = if all { TimeUs(u64::MAX) } else { self.main_reached };
-        match self.hold.as_mut()?.next(reached)? {
-            Step::Main(item) => Some(Held::Main(item)),
-            Step::Missing(batch, passed, shape) => {
-                let connection = self.connection_for(shape)?;
-                Some(Held::Missing(Missing { batch, passed, connection }))
-            }
-        }
-    }
-
     fn take_change(&mut self, main: &MainStream<'_>) {
         let Some(change) = self.config.link.take() else { return };
         let former = self.stream.take().map(|stream| stream.server);
         let Change::Stream(stream) = change else { return };
         // The first witness of a resumed run is asked for what the floor allows.
         if former.is_some() {
-            self.matcher.change_witness(main.latest());
+            self.matcher.change_witness(main.oldest_key());
         }
         let window = Duration::from_micros(self.config.window_us);
         self.silence = SilenceClock::new(window, Instant::now(), stream.is_live);
@@ -272,7 +262,6 @@ impl WitnessSide {
                 return;
             };
             self.compare(&taken, main);
-            self.connection = Some(taken.connection);
             if let Some(stream) = &self.stream {
                 stream.recycle(taken.lines);
             }
@@ -280,7 +269,6 @@ impl WitnessSide {
     }
 
     fn compare(&mut self, taken: &PassedLines, main: &MainStream<'_>) {
-        let shape = taken.connection.shape;
         for (i, (line, passed)) in taken.lines.iter().zip(&taken.passed).enumerate() {
             let header = taken.lines.header(i);
             let Some(scope) = header.map(|header| header.identity_scope()) else { continue };
@@ -292,7 +280,7 @@ impl WitnessSide {
             let event = || WitnessEvent {
                 line: line.into(),
                 header,
-                shape,
+                connection: Arc::clone(&taken.connection),
                 name: header.map_or_else(Default::default, |header| names.of_event(&header, line)),
                 counts: passed.counts,
                 is_relayed,
@@ -316,7 +304,8 @@ impl WitnessSide {
             clock: stream.processor.latest(),
         });
         self.reached = reached;
-        while let Some(name) = self.matcher.next_unwitnessed(reached) {
+        while let Some((name, clock)) = self.matcher.next_unwitnessed(reached) {
+            self.loss.iter_mut().for_each(|loss| loss.add_unwitnessed(clock));
             self.counts.add(&witness, self.names.name(name), &self.config.metrics);
         }
         let server = self.server_in_use(main);
@@ -336,6 +325,7 @@ impl WitnessSide {
     }
 
     fn publish(&mut self) {
+        self.publish_hold();
         self.is_behind &= self.matcher.is_nearly_full();
         let metrics = &self.config.metrics.witness;
         let connected = self.stream.as_ref().map_or(0, |stream| stream.metrics.connected.get());

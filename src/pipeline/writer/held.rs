@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::EventProcessor;
 use crate::pipeline::handoff::inline_writer::BatchWriter as _;
-use crate::pipeline::witness::{Held, MainStream, WitnessSide, observe};
+use crate::pipeline::witness::{MainStream, Step, WitnessSide, observe};
 use crate::position::TimeUs;
 use crate::source::RequestedCursor;
 
@@ -22,8 +22,6 @@ use super::Writer;
 pub struct Arrival {
     /// Filters and deduplicates what comes.
     pub processor: EventProcessor,
-    /// Its counters, which are not those of the run.
-    pub metrics: Arc<Metrics>,
 }
 
 /// Cuts a batch that has more event time than `step_us`, as a replay's may, so that its first lines
@@ -75,7 +73,7 @@ impl Writer {
     }
 
     fn note_arrival(&mut self, item: &Item) {
-        let Some(Arrival { processor, .. }) = &mut self.config.arrival else { return };
+        let Some(Arrival { processor }) = &mut self.config.arrival else { return };
         let mut batch = Batch::default();
         batch.append(&item.batch);
         let copy = Item::lines(batch, Arc::clone(&item.connection));
@@ -94,11 +92,11 @@ impl Writer {
             let held = self.config.witness.as_mut().and_then(|witness| witness.next_held(all));
             match held {
                 None => return,
-                Some(Held::Main(item)) => {
+                Some(Step::Main(item)) => {
                     self.process(item);
                     self.resume();
                 }
-                Some(Held::Missing(missing)) => {
+                Some(Step::Missing(missing)) => {
                     self.write_missing(missing, TimeUs(crate::metrics::now_us()));
                 }
             }
@@ -111,11 +109,10 @@ impl Writer {
         arrival: Option<&'a Arrival>,
         metrics: &Metrics,
     ) -> MainStream<'a> {
-        let counters = arrival.map_or(metrics, |arrival| &arrival.metrics);
         MainStream {
             written: processor,
             arrived: arrival.map(|arrival| &arrival.processor),
-            events: counters.received.get(),
+            events: metrics.received.get(),
         }
     }
 }

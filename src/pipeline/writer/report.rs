@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::display::printable::printable;
 use crate::display::units::duration;
 use crate::pipeline::gap_detector::Anomaly;
+use crate::pipeline::shutdown::StopReason;
 use crate::position::gap::Gap;
 use crate::settings::OnGap;
 
@@ -56,9 +57,7 @@ impl Writer {
             self.history_limit = gap.to_time;
             return;
         }
-        self.config.metrics.gaps.add(1);
-        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
-        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
+        let missing = length(&gap);
         match self.config.on_gap {
             OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
             OnGap::Fail => tracing::error!(
@@ -66,6 +65,27 @@ impl Writer {
                 gap.reason,
             ),
         }
+        self.record_gap(gap);
+    }
+
+    /// Reports a gap that was found after the events behind it were written.
+    pub(super) fn report_past_gap(&mut self, gap: Gap) {
+        let missing = length(&gap);
+        match self.config.on_gap {
+            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
+            OnGap::Fail => tracing::error!(
+                "gap {gap}{missing}: {}; stopped after it, as --on-gap fail asks: the next run continues",
+                gap.reason,
+            ),
+        }
+        self.record_gap(gap);
+        if self.config.on_gap == OnGap::Fail {
+            self.publish_position(Some(StopReason::Gap));
+        }
+    }
+
+    fn record_gap(&mut self, gap: Gap) {
+        self.config.metrics.gaps.add(1);
         if let Some(database) = self.config.sink.database() {
             database.record_gap(&gap);
         }
@@ -73,4 +93,10 @@ impl Writer {
             checkpoint_worker.record_gap(gap);
         }
     }
+}
+
+/// Returns how long a gap is, in parentheses; empty if that is not known.
+fn length(gap: &Gap) -> String {
+    let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
+    missing.map(|text| format!(" ({text})")).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pipeline::dedup::{Delivery, StagedBatch};
 use crate::pipeline::handoff::inline_writer::BatchWriter as _;
 use crate::pipeline::shutdown::StopReason;
-use crate::pipeline::witness::Missing;
+use crate::pipeline::witness::{Leave, Missing};
 use crate::position::TimeUs;
 use crate::source::ConnectionInfo;
 
@@ -33,12 +33,28 @@ impl Writer {
         let missing = witness.serve(&main, now);
         let reached = witness.reached(self.processor.latest());
         self.processor.wait_for_witness(reached);
+        if let Some(arrival) = &mut self.config.arrival {
+            arrival.processor.wait_for_witness(reached);
+        }
         self.write_held(false);
         let Some(missing) = missing else {
+            self.leave_lossy_server(now);
             return Some(SERVE_EVERY);
         };
         self.write_missing(missing, now);
         Some(Duration::ZERO)
+    }
+
+    /// Asks the reader to leave a server that lacks too many events.
+    fn leave_lossy_server(&mut self, now: TimeUs) {
+        let arrival = self.config.arrival.as_ref();
+        let main = Self::main_stream(&self.processor, arrival, &self.config.metrics);
+        let leave = self.config.witness.as_mut().and_then(|witness| witness.leave(&main, now));
+        let Some(Leave { from, to, gap }) = leave else { return };
+        self.config.feedback.leave(from, to);
+        if let Some(gap) = gap {
+            self.report_past_gap(gap);
+        }
     }
 
     /// Writes what only the witness has from before the end of the run, as far as that is known.
@@ -52,6 +68,7 @@ impl Writer {
         let Missing { batch, passed, connection } = missing;
         let events = batch.len() as u64;
         let staged = self.processor.stage_witnessed(batch, &passed);
+        self.config.metrics.witness.printed.add(staged.lines().len() as u64);
         match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let (written_bytes, through) = (0, None);

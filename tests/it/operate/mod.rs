@@ -10,6 +10,7 @@ mod status;
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -18,17 +19,29 @@ use crate::support::tail::tail_command;
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
 /// A tail whose stdout is discarded, and whose stderr the test reads line by line.
-struct MonitoredTail {
+pub(crate) struct MonitoredTail {
     child: Child,
     stderr: Receiver<String>,
-    _home: Scratch,
+    _home: Option<Scratch>,
 }
 
 impl MonitoredTail {
     /// Starts a tail of this host; `change` sets what the test is about.
     fn start(host: &str, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let home = Scratch::new();
-        let mut command = tail_command(&home.path("."), &["--host", host]);
+        let mut tail = Self::start_in(&home.path("."), host, flags, change);
+        tail._home = Some(home);
+        tail
+    }
+
+    /// Starts a tail of this host with the state file in this directory.
+    pub(crate) fn start_in(
+        directory: &Path,
+        host: &str,
+        flags: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let mut command = tail_command(directory, &["--host", host]);
         command.args(flags).stdout(Stdio::null());
         change(&mut command);
         let mut child = command.spawn().expect("start skytail");
@@ -39,12 +52,12 @@ impl MonitoredTail {
                 let _ = sender.send(line);
             }
         });
-        Self { child, stderr, _home: home }
+        Self { child, stderr, _home: None }
     }
 
     /// Returns the next line of stderr that contains these words.
     #[track_caller]
-    fn says(&self, words: &str) -> String {
+    pub(crate) fn says(&self, words: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
         loop {
@@ -58,13 +71,13 @@ impl MonitoredTail {
     }
 
     /// Returns the address of the metrics.
-    fn metrics_address(&self) -> SocketAddr {
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
         let line = self.says("serving metrics at http://");
         let (_, rest) = line.split_once("http://").unwrap();
         rest.split_once("/metrics").unwrap().0.parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
@@ -76,8 +89,15 @@ impl MonitoredTail {
     }
 
     /// Waits for the end after a SIGTERM.
-    fn ends(mut self) {
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    #[track_caller]
+    pub(crate) fn ends(self) {
+        self.ends_with(0);
+    }
+
+    /// Waits for the end; the exit code must be `code`.
+    #[track_caller]
+    pub(crate) fn ends_with(mut self, code: i32) {
+        assert_eq!(self.child.wait().unwrap().code(), Some(code));
     }
 }
 
@@ -103,10 +123,10 @@ fn start_monitored(server: &ServeProcess, flags: &[&str]) -> MonitoredTail {
 
 /// An HTTP answer.
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Sends a request and reads until the connection closes.
@@ -128,7 +148,11 @@ fn get(address: SocketAddr, path: &str) -> Answer {
 
 /// Repeats the request until the answer is as wanted.
 #[track_caller]
-fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+pub(crate) fn get_until(
+    address: SocketAddr,
+    path: &str,
+    wanted: impl Fn(&Answer) -> bool,
+) -> Answer {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = get(address, path);

@@ -1,6 +1,10 @@
 //! `--witness`: two servers that each leave out events have all of them between them, each once.
 
 mod ends;
+mod kills;
+mod leaves;
+mod lossy;
+mod pair;
 
 use std::collections::{HashMap, HashSet};
 
@@ -112,18 +116,6 @@ fn a_witness_of_the_other_protocol_is_compared() {
     let run = witnessed(&main, &witness)
         .flags(&["--cursor", "oldest", "--join", "single", "-n", "600"])
         .run();
-    run.ends_with(0);
-    assert_complete(&run.lines);
-}
-
-#[test]
-fn without_a_witness_that_answers_the_run_goes_on() {
-    let main = ScriptedServer::start([stay(&main_events(|_| true))]);
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = unused.local_addr().unwrap().to_string();
-    drop(unused);
-    let run =
-        Tail::of(&main).flags(&["--witness", &closed, "--cursor", "oldest", "-n", "600"]).run();
     run.ends_with(0);
     assert_complete(&run.lines);
 }

@@ -89,6 +89,7 @@ fn each_disconnect_leads_to_its_action() {
         (Disconnect::ScannedTo(TimeUs(3)), |_| {}, ConnectNow(L::ScannedTo(TimeUs(3)))),
         (Disconnect::CursorExpired(TimeUs(3)), |_| {}, ConnectNow(L::CursorExpired(TimeUs(3)))),
         (Disconnect::Renumbered, |_| {}, ConnectNow(L::Renumbered)),
+        (Disconnect::LacksEvents("w".into()), |_| {}, ConnectNow(L::LacksEvents)),
         (Disconnect::PrimaryRecovered, |_| {}, ConnectNow(L::PrimaryRecovered)),
         // Sequence numbers.
         (stream(StreamError::NoSequence), |_| {}, ConnectNow(L::LacksSeq)),
