@@ -73,7 +73,7 @@ type Row = (Disconnect, fn(&mut Facts), NextAction);
 fn each_disconnect_leads_to_its_action() {
     let closed = || stream(StreamError::Closed { code: Some(1000), reason: String::new() });
     let stalled = || Disconnect::Dead(LivenessFailure::Stalled(MINUTE));
-    let table: [Row; 34] = [
+    let table: [Row; 35] = [
         // Lost connections.
         (closed(), |_| {}, BackOff(L::ConnectionLost)),
         (closed(), |f| f.may_be_too_slow = true, BackOff(L::ConnectionLost)),
