@@ -64,6 +64,12 @@ impl FilterUpdates {
         Self { wanted: watch::channel(None).1, nudge: None }
     }
 
+    /// Returns another end, which gets the same filters.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { wanted: self.wanted.clone(), nudge: None }
+    }
+
     /// Takes what asks the watcher for a look at once: once, for the task that gets the signals.
     pub fn take_nudge(&mut self) -> Nudge {
         Nudge(self.nudge.take())

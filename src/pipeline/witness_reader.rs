@@ -50,6 +50,8 @@ pub(super) struct WitnessReader {
     settings: TailSettings,
     parts: WitnessParts,
     link: Arc<WitnessLink>,
+    /// The filters that the output has changed to.
+    filters: FilterUpdates,
     window_us: u64,
     /// The server that was read last.
     former: Option<Arc<str>>,
@@ -62,12 +64,14 @@ impl WitnessReader {
         settings: &TailSettings,
         parts: WitnessParts,
         link: Arc<WitnessLink>,
+        filters: FilterUpdates,
     ) -> Self {
         let window_us = settings.witness.map_or(0, |witness| witness.window_us);
         Self {
             settings: settings.clone(),
             parts,
             link,
+            filters,
             window_us,
             former: None,
             in_use: Cell::new(0),
@@ -172,7 +176,9 @@ impl WitnessReader {
         // The witness's server waits, whatever becomes of the other events.
         bounds.when_full = WhenFull::Block;
         let (sender, receiver) = channel(bounds, Arc::clone(&metrics));
+        let filter = self.filters.newest().unwrap_or_else(|| Arc::clone(&parts.rules.filter));
         let rules = ProcessorConfig {
+            filter: Arc::clone(&filter),
             limit: None,
             live_at: None,
             on_gap: OnGap::Warn,
@@ -192,11 +198,12 @@ impl WitnessReader {
             is_live: matches!(start, StartPosition::Live),
         }));
         let dictionaries = Arc::clone(&parts.dictionaries);
+        let client = client(settings, parts.v1_dictionary.clone(), dictionaries, &metrics);
+        client.set_filter(filter);
         Reader {
-            // The files of a filter are read once in a run with a witness.
-            filters: FilterUpdates::none(),
+            filters: self.filters.another(),
             endpoints: vec![endpoint],
-            client: client(settings, parts.v1_dictionary.clone(), dictionaries, &metrics),
+            client,
             start,
             history: None,
             limits: Connection {

@@ -7,6 +7,7 @@ use crate::position::{StartPosition, TimeUs};
 use crate::settings::{Connection, MissingEvents, TailSettings};
 
 use super::dedup::{EventProcessor, ProcessorConfig, REORDER_US};
+use super::filter_updates::filter_updates;
 use super::witness::{WitnessConfig, WitnessLink, WitnessSide};
 use super::witness_reader::{WitnessParts, WitnessReader};
 use super::writer::Arrival;
@@ -27,6 +28,7 @@ pub(super) fn set_up(settings: &TailSettings, parts: WitnessParts) -> WitnessSet
     let Some(witness) = settings.witness else { return WitnessSetup::default() };
     let link = Arc::new(WitnessLink::default());
     parts.metrics.witness.is_on.set(1);
+    let (filters, updates) = filter_updates();
     let side = WitnessSide::new(WitnessConfig {
         window_us: witness.window_us,
         missing: witness.missing,
@@ -35,10 +37,11 @@ pub(super) fn set_up(settings: &TailSettings, parts: WitnessParts) -> WitnessSet
         floor: resume_floor(&parts.start),
         is_live: matches!(parts.start, StartPosition::Live),
         link: Arc::clone(&link),
+        filters,
         metrics: Arc::clone(&parts.metrics),
     });
     let arrival = holds(settings).then(|| arrival(settings, &parts));
-    let reader = Some(WitnessReader::new(settings, parts, link));
+    let reader = Some(WitnessReader::new(settings, parts, link, updates));
     WitnessSetup { side: Some(side), arrival, reader }
 }
 

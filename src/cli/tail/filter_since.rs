@@ -5,11 +5,13 @@ use crate::filter::Filter;
 use crate::position::{FilterSince, FilterStamp, StartPosition};
 
 /// Returns where the filter in force replaced another one. If the filter is another one than that of
-/// the saved position, `stamp`, it replaces that one there.
+/// the saved position, `stamp`, it replaces that one there. If two servers are compared (`compares`),
+/// the run asks for earlier events, too: what is missing among them is not decided yet.
 pub fn filter_since(
     stamp: Option<FilterStamp>,
     start: &mut StartPosition,
     filter: &Filter,
+    compares: bool,
 ) -> Option<FilterSince> {
     let (StartPosition::Resume(resume), Some(stamp)) = (start, stamp) else { return None };
     let position = &mut resume.position;
@@ -18,7 +20,7 @@ pub fn filter_since(
     }
     let since = FilterSince::at_newest(position, stamp.since.as_ref());
     let at = since.at;
-    if at.seq.is_some() {
+    if at.seq.is_some() && !compares {
         // Up to here, nothing must be asked for again.
         (position.newest, position.rewind_to) = (at, at);
     }

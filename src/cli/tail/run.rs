@@ -126,14 +126,13 @@ fn start_demo(
 }
 
 /// Begins to watch the files of the filter, if there are any. Each machine of a striped history must
-/// read with the same filter, and a witness compares what one filter takes, so that these files are
-/// then read once.
+/// read with the same filter, so that these files are then read once.
 fn updates(
     files: Option<FilterFiles>,
     settings: &TailSettings,
     known: Vec<(String, String)>,
 ) -> anyhow::Result<FilterUpdates> {
-    match files.filter(|_| settings.archive.stripe.is_none() && settings.witness.is_none()) {
+    match files.filter(|_| settings.archive.stripe.is_none()) {
         Some(files) => filter_watch::watch(files, settings, known).context("watch the filter"),
         None => Ok(FilterUpdates::none()),
     }

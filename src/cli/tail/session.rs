@@ -77,7 +77,7 @@ impl Session {
         };
         let filter = side.as_ref().map(SideLists::live);
         let filter = filter.as_deref().unwrap_or(&settings.filter);
-        let filter_since = filter_since(stamp, &mut start, filter);
+        let filter_since = filter_since(stamp, &mut start, filter, settings.witness.is_some());
         let secrets = match database {
             Some(database) => database.secrets()?,
             None => store.identity_secrets(consumer)?,

@@ -41,10 +41,10 @@ impl EventProcessor {
             true => Some(Taken::Wanted),
             false => self.config.filter.take(&header.header(line), line, self.shape),
         };
-        let identity = taken.is_some().then(|| self.identify(header, line));
-        let is_known = identity.is_some_and(|identity| self.window.contains(identity));
-        let precedes = !is_known && self.precedes_filter(at, identity.is_some(), header, line);
-        let identity = identity.filter(|_| !precedes);
+        let found = taken.is_some().then(|| self.identify(header, line));
+        let is_known = found.is_some_and(|identity| self.window.contains(identity));
+        let precedes = !is_known && self.precedes_filter(at, found.is_some(), header, line);
+        let identity = found.filter(|_| !precedes);
         let is_wanted = identity.is_some();
         let is_claim = !is_known && self.is_claim(time);
         // A gap stops a run with `--on-gap fail` before its first event. An absurd time is placed
@@ -59,6 +59,7 @@ impl EventProcessor {
             return Decision::Discard;
         }
         if precedes {
+            self.note_unwanted(found);
             return self.filter_out();
         }
         // The clock does not note a claim either: the surplus between two of them contradicts them,

@@ -52,7 +52,9 @@ impl EventProcessor {
             self.filter_changes.remove(0);
         }
         self.filter_changes.push(FilterChange { since, before: Some(before), fingerprint_before });
-        if at.seq.is_some() && !self.holds_position() && self.undecided.is_empty() {
+        // With a witness it is not decided yet what is missing before the change.
+        let is_compared = self.passed.is_some();
+        if at.seq.is_some() && !is_compared && !self.holds_position() && self.undecided.is_empty() {
             // Up to here, nothing must be asked for again.
             self.window.set_watermark(at);
             self.position.iter_mut().for_each(|position| position.newest = at);
@@ -72,6 +74,12 @@ impl EventProcessor {
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.config.filter
+    }
+
+    /// Returns the filter in force, to share it.
+    #[must_use]
+    pub fn shared_filter(&self) -> Arc<Filter> {
+        Arc::clone(&self.config.filter)
     }
 
     /// Returns the filter in force and the position from which on it is, for the state file.

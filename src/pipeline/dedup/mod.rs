@@ -115,6 +115,9 @@ pub struct EventProcessor {
     /// The events of the latest batch that were let through, if they are compared with those of
     /// another server.
     passed: Option<Vec<PassedEvent>>,
+    /// The events of the latest batch that only the filter after a change wants, and that lie before
+    /// it, if they are compared.
+    unwanted: Vec<PassedEvent>,
     stop_reason: Option<StopReason>,
     rejected: Option<Rejected>,
     /// This machine's clock at the latest batch.
@@ -216,6 +219,7 @@ impl EventProcessor {
             side: SideProgress::default(),
             previous_server: None,
             passed: None,
+            unwanted: Vec::new(),
             stop_reason: None,
             rejected: None,
             now: TimeUs(0),
@@ -263,6 +267,9 @@ impl EventProcessor {
     fn begin_stage(&mut self) -> Snapshot {
         self.rollovers.begin_batch();
         self.backlog.begin_batch();
+        // A stage that is not compared itself has no reader of these.
+        self.passed.iter_mut().for_each(Vec::clear);
+        self.unwanted.clear();
         Snapshot {
             window: self.window.snapshot(),
             position: self.position.clone(),

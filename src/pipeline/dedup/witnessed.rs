@@ -36,6 +36,22 @@ impl EventProcessor {
         self.passed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Takes the events of the latest batch that the filter did not want at their place, and wants
+    /// now: the server has them.
+    pub fn take_unwanted(&mut self) -> Vec<PassedEvent> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// Notes an event that lies before the change of the filter.
+    pub(super) fn note_unwanted(&mut self, identity: Option<u64>) {
+        if self.passed.is_some()
+            && let Some(identity) = identity
+        {
+            let clock = self.window.latest();
+            self.unwanted.push(PassedEvent { identity, clock, counts: false });
+        }
+    }
+
     /// Returns the clock of the stream: a time that several events support.
     #[must_use]
     pub fn latest(&self) -> TimeUs {

@@ -1,5 +1,7 @@
 //! Compares the stream of the server in use with that of the witness. Pure: no clock, no I/O.
 
+mod filter_change;
+
 use std::sync::Arc;
 
 use crate::event::header_spans::HeaderSpans;
@@ -36,11 +38,27 @@ pub(super) struct WitnessEvent {
     pub(super) is_relayed: bool,
 }
 
+/// What an event is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub(super) name: NameId,
+    /// The number of the account: see `filter_change::account_number`.
+    pub(super) account: u32,
+}
+
+impl From<NameId> for Subject {
+    fn from(name: NameId) -> Self {
+        Self { name, account: 0 }
+    }
+}
+
 /// An event that only the server in use has so far.
 #[derive(Clone, Copy, Debug)]
 struct ExpectedEvent {
-    name: NameId,
+    subject: Subject,
     is_relayed: bool,
+    /// Whether it was not printed, because the filter did not want it at its place.
+    is_unwanted: bool,
 }
 
 /// An event that the server in use does not have.
@@ -115,16 +133,37 @@ impl Matcher {
     pub(super) fn on_main(
         &mut self,
         passed: PassedEvent,
-        name: NameId,
+        subject: impl Into<Subject>,
         is_relayed: bool,
     ) -> Option<TimeUs> {
         self.floor.get_or_insert(passed.clock);
-        if let Some(event) = self.pending.remove(passed.identity) {
-            self.pending_bytes -= event.line.len();
+        if self.remove_pending(passed.identity) {
             self.shares_relay |= is_relayed;
             return None;
         }
-        self.expected.push(passed.identity, passed.clock, ExpectedEvent { name, is_relayed });
+        let (subject, is_unwanted) = (subject.into(), false);
+        self.expect(
+            passed.identity,
+            passed.clock,
+            ExpectedEvent { subject, is_relayed, is_unwanted },
+        )
+    }
+
+    /// Notes an event of the server in use that is not compared, because the witness may not have
+    /// been asked for it.
+    pub(super) fn remove_pending(&mut self, identity: u64) -> bool {
+        let removed = self.pending.remove(identity);
+        self.pending_bytes -= removed.as_ref().map_or(0, |event| event.line.len());
+        removed.is_some()
+    }
+
+    /// Notes an event of the witness that is not compared.
+    pub(super) fn remove_expected(&mut self, identity: u64) {
+        self.expected.remove(identity);
+    }
+
+    fn expect(&mut self, identity: u64, clock: TimeUs, event: ExpectedEvent) -> Option<TimeUs> {
+        self.expected.push(identity, clock, event);
         if self.expected.len() <= MAX_EXPECTED && self.expected.places() <= 2 * MAX_EXPECTED {
             return None;
         }
@@ -179,8 +218,9 @@ impl Matcher {
         loop {
             let entry = self.expected.pop_until(witness.minus_us(self.window_us))?;
             let is_compared = is_after(entry.clock, self.witness_floor, self.window_us);
-            if is_compared && (!entry.value.is_relayed || self.shares_relay) {
-                return Some((entry.value.name, entry.clock));
+            let ExpectedEvent { subject, is_relayed, is_unwanted } = entry.value;
+            if is_compared && !is_unwanted && (!is_relayed || self.shares_relay) {
+                return Some((subject.name, entry.clock));
             }
         }
     }

@@ -9,6 +9,7 @@
 //!   in the other one when that one's clock has passed the event by the window. Both clocks are
 //!   those of the dedup stages, which no single event moves.
 //! - `loss` decides when the server in use lacks so much that the run leaves it.
+//! - `filter_change` says what is compared while the two streams have different filters.
 //! - `silence` says how far a server has come that is connected and has nothing to send.
 //!
 //! Nothing of this is saved. The dedup keys and the rewind margin, which the window enlarges, are
@@ -17,6 +18,7 @@
 //! [`Reader`]: super::reader::Reader
 
 mod counts;
+mod filter_change;
 mod hold;
 mod leave;
 mod link;

@@ -68,6 +68,16 @@ impl<T> Pending<T> {
         Some(entry)
     }
 
+    /// Removes the entries that `keeps` refuses.
+    pub(super) fn retain(&mut self, mut keeps: impl FnMut(&Entry<T>) -> bool) {
+        for place in &mut self.queue {
+            if let Some(entry) = place.take_if(|entry| !keeps(entry)) {
+                self.known.remove(&entry.identity);
+            }
+        }
+        self.drop_matched();
+    }
+
     /// Drops the matched entries at the front: the front entry always waits.
     fn drop_matched(&mut self) {
         while let Some(None) = self.queue.front() {
@@ -123,5 +133,12 @@ mod tests {
         assert_eq!((pending.len(), pending.places()), (0, 0));
         pending.push(7, TimeUs(1), 7);
         assert_eq!(pending.remove(7), Some(7));
+        for i in 1..=5 {
+            pending.push(i, TimeUs(i), i);
+        }
+        pending.retain(|entry| entry.value.is_multiple_of(2));
+        assert_eq!((pending.len(), pending.places()), (2, 4));
+        assert_eq!(pending.remove(3), None);
+        assert_eq!(pending.pop().map(|entry| entry.value), Some(2));
     }
 }

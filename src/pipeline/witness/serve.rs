@@ -7,15 +7,17 @@ use crate::event::batch::{Batch, CompactBatch};
 use crate::event::header_spans::IdentityScope;
 use crate::metrics::Metrics;
 use crate::pipeline::dedup::{EventProcessor, PassedEvent};
+use crate::pipeline::filter_updates::FilterSender;
 use crate::position::TimeUs;
 use crate::settings::MissingEvents;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::counts::Counts;
+use super::filter_change::{FilterChanges, account_number};
 use super::hold::Hold;
 use super::link::Change;
 use super::loss::LossWatch;
-use super::matcher::{Matcher, MissingEvent, Outcome, WitnessEvent};
+use super::matcher::{Matcher, MissingEvent, Outcome, Subject, WitnessEvent};
 use super::names::Names;
 use super::silence::{Observation, SilenceClock};
 use super::stream::PassedLines;
@@ -46,6 +48,8 @@ pub struct WitnessConfig {
     pub is_live: bool,
     /// Brings the witness's stream.
     pub link: Arc<WitnessLink>,
+    /// Passes the filters that the output has changed to on to the reader of the witness.
+    pub filters: FilterSender,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
 }
@@ -93,6 +97,7 @@ pub struct WitnessSide {
     pub(super) config: WitnessConfig,
     pub(super) stream: Option<WitnessStream>,
     pub(super) matcher: Matcher,
+    pub(super) changes: FilterChanges,
     pub(super) names: Names,
     pub(super) counts: Counts,
     /// Watches the share of missing events, if a server may be left.
@@ -128,6 +133,7 @@ impl WitnessSide {
         Self {
             stream: None,
             matcher: Matcher::new(config.window_us, config.floor),
+            changes: FilterChanges::new(config.window_us),
             names: Names::default(),
             counts: Counts::default(),
             loss: config.leave_ppm.map(|ppm| LossWatch::new(config.window_us, ppm)),
@@ -162,9 +168,14 @@ impl WitnessSide {
             if scope == IdentityScope::Server {
                 continue;
             }
+            if !self.changes.compares(passed.clock, &header, line, connection.shape) {
+                self.matcher.remove_pending(passed.identity);
+                continue;
+            }
             let name = self.names.of_event(&header, line);
+            let subject = Subject { name, account: account_number(&header.did(line)) };
             let is_relayed = scope == IdentityScope::Relay;
-            if let Some(skipped) = self.matcher.on_main(*passed, name, is_relayed) {
+            if let Some(skipped) = self.matcher.on_main(*passed, subject, is_relayed) {
                 self.warn_of_lag(skipped);
             }
         }
@@ -185,7 +196,7 @@ impl WitnessSide {
         passed.iter().for_each(|event| loss.add_sent(event.clock));
     }
 
-    fn warn_of_lag(&mut self, skipped: TimeUs) {
+    pub(super) fn warn_of_lag(&mut self, skipped: TimeUs) {
         if std::mem::replace(&mut self.is_behind, true) {
             return;
         }
@@ -208,6 +219,7 @@ impl WitnessSide {
         }
         self.take_batches(main, now_us);
         self.expire(main, now, now_us);
+        self.changes.settle(reached, self.reached);
         let missing = self.find_missing(main, reached, now);
         self.publish();
         missing
@@ -235,6 +247,8 @@ impl WitnessSide {
         }
         let window = Duration::from_micros(self.config.window_us);
         self.silence = SilenceClock::new(window, Instant::now(), stream.is_live);
+        // A new stream has this filter from its start on.
+        self.changes.on_witness(&stream.processor.shared_filter(), TimeUs(0));
         self.stream = Some(*stream);
     }
 
@@ -269,10 +283,19 @@ impl WitnessSide {
     }
 
     fn compare(&mut self, taken: &PassedLines, main: &MainStream<'_>) {
+        if let (Some(filter), Some(stream)) = (&taken.filter, &self.stream) {
+            self.changes.on_witness(filter, stream.processor.latest());
+        }
+        let shape = taken.connection.shape;
         for (i, (line, passed)) in taken.lines.iter().zip(&taken.passed).enumerate() {
             let header = taken.lines.header(i);
             let Some(scope) = header.map(|header| header.identity_scope()) else { continue };
             if scope == IdentityScope::Server {
+                continue;
+            }
+            let is_compared = |header| self.changes.compares(passed.clock, header, line, shape);
+            if !header.as_ref().is_some_and(is_compared) {
+                self.matcher.remove_expected(passed.identity);
                 continue;
             }
             let is_relayed = scope == IdentityScope::Relay;

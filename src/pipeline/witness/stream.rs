@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::batch::CompactBatch;
+use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::pipeline::channel::{Item, Receiver, Recv};
 use crate::pipeline::dedup::{Delivery, EventProcessor, PassedEvent};
@@ -36,6 +37,8 @@ pub(super) struct PassedLines {
     pub(super) lines: CompactBatch,
     pub(super) passed: Vec<PassedEvent>,
     pub(super) connection: Arc<ConnectionInfo>,
+    /// The filter that the stream has from these lines on, if it changes.
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 impl WitnessStream {
@@ -43,6 +46,10 @@ impl WitnessStream {
     pub(super) fn take(&mut self, now: TimeUs) -> Option<PassedLines> {
         let Recv::Item(mut item) = self.receiver.recv(None) else { return None };
         self.messages.decode(&mut item.batch, &item.connection);
+        let filter = item.filter.take();
+        if let Some(filter) = &filter {
+            self.processor.change_filter(Arc::clone(filter));
+        }
         let connection = Arc::clone(&item.connection);
         let (lines, passed, anomaly) = observe(&mut self.processor, item, now, &self.feedback);
         if let Some(Anomaly::Gap(gap)) = anomaly {
@@ -53,7 +60,7 @@ impl WitnessStream {
                 gap.reason,
             );
         }
-        Some(PassedLines { lines, passed, connection })
+        Some(PassedLines { lines, passed, connection, filter })
     }
 
     /// Gives the memory of a batch back.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
+use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::EventProcessor;
@@ -72,6 +73,18 @@ impl Writer {
         self.write_held(false);
     }
 
+    /// Changes the filter of what comes. What waits passes the old one, so that the output changes
+    /// after it.
+    pub(super) fn hold_filter(&mut self, filter: Arc<Filter>, item: &Item) {
+        let Some(Arrival { processor, .. }) = &mut self.config.arrival else { return };
+        processor.change_filter(Arc::clone(&filter));
+        self.config.feedback.set(processor.position());
+        let latest = processor.latest();
+        if let Some(witness) = &mut self.config.witness {
+            witness.hold(Item::filter_change(filter, Arc::clone(&item.connection)), latest);
+        }
+    }
+
     fn note_arrival(&mut self, item: &Item) {
         let Some(Arrival { processor }) = &mut self.config.arrival else { return };
         let mut batch = Batch::default();
@@ -92,6 +105,7 @@ impl Writer {
             let held = self.config.witness.as_mut().and_then(|witness| witness.next_held(all));
             match held {
                 None => return,
+                Some(Step::Main(Item { filter: Some(filter), .. })) => self.change_filter(filter),
                 Some(Step::Main(item)) => {
                     self.process(item);
                     self.resume();

@@ -195,7 +195,11 @@ impl BatchWriter for Writer {
             self.unsaved.is_due = true;
         }
         if let Some(filter) = item.filter.take() {
-            self.change_filter(filter);
+            self.change_witness_filter(&filter);
+            match self.config.arrival.is_some() {
+                true => self.hold_filter(filter, &item),
+                false => self.change_filter(filter),
+            }
             if self.has_ended || item.batch.is_empty() {
                 return Some(item.batch);
             }

@@ -1,8 +1,10 @@
 //! What the writer does for the witness: passes on what the server in use sent, takes what the
 //! witness sent, and writes what only the witness has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::filter::Filter;
 use crate::pipeline::dedup::{Delivery, StagedBatch};
 use crate::pipeline::handoff::inline_writer::BatchWriter as _;
 use crate::pipeline::shutdown::StopReason;
@@ -21,6 +23,15 @@ impl Writer {
         let Some(witness) = &mut self.config.witness else { return };
         let passed = self.processor.take_passed();
         witness.note_main(staged.lines(), &passed, connection);
+        witness.note_unwanted(&self.processor.take_unwanted());
+    }
+
+    /// Notes for the comparison that the filter changes at the place that the server in use has reached.
+    pub(super) fn change_witness_filter(&mut self, filter: &Arc<Filter>) {
+        let Some(witness) = &mut self.config.witness else { return };
+        let arrived = self.config.arrival.as_ref().map(|arrival| &arrival.processor);
+        let stage = arrived.unwrap_or(&self.processor);
+        witness.change_filter(stage.shared_filter(), Arc::clone(filter), stage.latest());
     }
 
     /// Compares with the witness, and writes what only that has. Returns when to call it again;

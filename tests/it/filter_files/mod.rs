@@ -33,10 +33,10 @@ fn record(account: &str, collection: &str, n: u64, has_seq: bool) -> String {
 }
 
 /// A run whose output and log are read line by line.
-struct Watched {
-    run: Started,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
+pub struct Watched {
+    pub run: Started,
+    pub stdout: Receiver<String>,
+    pub stderr: Receiver<String>,
 }
 
 /// Returns the lines of a stream as they come.
@@ -53,7 +53,7 @@ fn lines_of(stream: impl Read + marker::Send + 'static) -> Receiver<String> {
 }
 
 impl Watched {
-    fn start(tail: Tail) -> Self {
+    pub fn start(tail: Tail) -> Self {
         let mut run = tail.start();
         let stdout = lines_of(run.child.stdout.take().unwrap());
         let stderr = lines_of(run.child.stderr.take().unwrap());
@@ -61,7 +61,7 @@ impl Watched {
     }
 
     #[track_caller]
-    fn prints<T: AsRef<str>>(&self, lines: &[T]) {
+    pub fn prints<T: AsRef<str>>(&self, lines: &[T]) {
         for line in lines {
             assert_eq!(self.stdout.recv_timeout(PATIENCE).as_deref(), Ok(line.as_ref()));
         }
@@ -69,7 +69,7 @@ impl Watched {
 
     /// Reads the log up to a line with these words, and returns that line.
     #[track_caller]
-    fn says(&self, words: &str) -> String {
+    pub fn says(&self, words: &str) -> String {
         let mut before = Vec::new();
         while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
             if line.contains(words) {
@@ -81,7 +81,7 @@ impl Watched {
     }
 
     /// Asks for a look at the files; other systems look within a second.
-    fn look(&self) {
+    pub fn look(&self) {
         if cfg!(unix) {
             signal(self.run.child.id(), "USR2");
         }
@@ -89,7 +89,7 @@ impl Watched {
 
     /// Waits for the end, and checks that nothing more was printed.
     #[track_caller]
-    fn ends(self) {
+    pub fn ends(self) {
         let Self { run, stdout, stderr } = self;
         assert_eq!(stdout.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
         assert_eq!(run.finish().code, Some(0));
@@ -100,14 +100,14 @@ impl Watched {
 }
 
 /// Writes a list. No reader sees a part of it.
-fn replace(list: &Path, text: &str) {
+pub fn replace(list: &Path, text: &str) {
     let new = list.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(&new, list).unwrap();
 }
 
 /// Waits until the server has what `is_there` looks for.
-fn wait_for(server: &ScriptedServer, is_there: impl Fn(&[ReceivedRequest]) -> bool) {
+pub fn wait_for(server: &ScriptedServer, is_there: impl Fn(&[ReceivedRequest]) -> bool) {
     let patience = Instant::now() + PATIENCE;
     while !is_there(&server.requests()) {
         assert!(Instant::now() < patience, "{:#?}", server.requests());
@@ -125,7 +125,7 @@ fn stay_synced(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines)), Sync, Hang]
 }
 
-fn has_pong(request: &ReceivedRequest) -> bool {
+pub fn has_pong(request: &ReceivedRequest) -> bool {
     request.frames.iter().any(|(opcode, _)| *opcode == 10)
 }
 

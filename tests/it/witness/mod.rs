@@ -1,6 +1,7 @@
 //! `--witness`: two servers that each leave out events have all of them between them, each once.
 
 mod ends;
+mod filters;
 mod kills;
 mod leaves;
 mod lossy;
