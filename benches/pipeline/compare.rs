@@ -233,14 +233,22 @@ impl Bench {
 
     /// The live tip: delay and processor time at the rate of the network.
     fn tip(&self, report: &mut Report) {
+        let floor = |events, rate| {
+            latency::paced(events, rate, |host, events| {
+                Program::role("floor", "floor", &[host, events])
+            })
+        };
+        let ours = |events, rate| {
+            latency::paced(events, rate, |host, events| {
+                self.skytail("skytail", host, &["-n", events])
+            })
+        };
+        // The second one finds the state file of the first one.
+        let (floor_start, _, start) = (floor(10, 1_000), ours(10, 1_000), ours(10, 1_000));
+        report.figure("CPU of a start", start.cpu_us / 1e3, "ms", None);
         for rate in [4, 1_000, 5_000] {
             let events = (rate * self.arguments.seconds) as usize;
-            let floor = latency::paced(events, rate, |host, events| {
-                Program::role("floor", "floor", &[host, events])
-            });
-            let ours = latency::paced(events, rate, |host, events| {
-                self.skytail("skytail", host, &["-n", events])
-            });
+            let (floor, ours) = (floor(events, rate), ours(events, rate));
             let name = |what: &str| format!("{rate}/s, {what}");
             report.figure(&name("p50 delay of the floor"), floor.p50_us, "µs", None);
             report.figure(&name("p50 delay"), ours.p50_us, "µs", Some(200.0));
@@ -248,11 +256,11 @@ impl Bench {
             report.figure(&name("p99 delay"), ours.p99_us, "µs", None);
             let (added, most) = (ours.p99_us - floor.p99_us, (rate >= 1_000).then_some(300.0));
             report.figure(&name("added p99 delay"), added, "µs", most);
-            report.figure(&name("CPU of the floor"), floor.cpu_percent, "% of a core", None);
-            report.figure(&name("CPU"), ours.cpu_percent, "% of a core", None);
-            let (cpu, most) =
-                (ours.cpu_percent / floor.cpu_percent, (rate >= 1_000).then_some(1.3));
-            report.figure(&name("CPU beside the floor"), cpu, "×", most);
+            let (floor, ours) = (floor.cpu_percent(&floor_start), ours.cpu_percent(&start));
+            report.figure(&name("CPU of the floor"), floor, "% of a core", None);
+            report.figure(&name("CPU"), ours, "% of a core", None);
+            let most = (rate >= 1_000).then_some(1.3);
+            report.figure(&name("CPU beside the floor"), ours / floor, "×", most);
         }
     }
 
