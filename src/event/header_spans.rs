@@ -273,6 +273,16 @@ impl HeaderSpans {
         }
     }
 
+    /// Returns the bytes of a commit's collection; `None` for another event, and if a field has escapes.
+    #[must_use]
+    #[inline]
+    pub fn plain_collection<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        match &self.body {
+            BodySpans::Commit(spans) if !self.has_escapes() => Some(spans.collection.bytes(line)),
+            _ => None,
+        }
+    }
+
     /// Returns the DID and the other fields that identify the event; `None` if a field has escapes,
     /// which have to be decoded first.
     #[inline]

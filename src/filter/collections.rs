@@ -57,6 +57,16 @@ impl Collections {
         self.is_empty() || self.contains(collection)
     }
 
+    /// As [`Collections::matches`], for bytes that may be no text.
+    #[must_use]
+    #[inline]
+    pub fn may_match(&self, collection: &[u8]) -> bool {
+        if self.prefixes.is_empty() && (1..=FEW).contains(&self.exact.len()) {
+            return self.exact.iter().any(|name| name.as_bytes() == collection);
+        }
+        self.is_empty() || str::from_utf8(collection).is_ok_and(|name| self.contains(name))
+    }
+
     /// Returns whether the set has the collection, or a pattern for it.
     #[must_use]
     pub fn contains(&self, collection: &str) -> bool {
@@ -99,6 +109,24 @@ mod tests {
         assert!(!feed.matches("app.bsky.feedgen.x"));
         assert!(!feed.matches("app.bsky.feed"));
         assert!(!feed.matches(""));
+    }
+
+    #[test]
+    fn bytes_match_as_text_does() {
+        let names = ["a.b.c", "a.b.d", "a.b.c.e", "x.y.z", ""];
+        for patterns in
+            [&[][..], &["a.b.c"], &["a.b.*"], &["a.b.c", "a.b.d", "c.d.e", "c.d.f", "c.d.g"]]
+        {
+            let set = set(patterns);
+            for name in names {
+                assert_eq!(
+                    set.may_match(name.as_bytes()),
+                    set.matches(name),
+                    "{patterns:?} {name}"
+                );
+            }
+            assert_eq!(set.may_match(b"a.b.\xff"), set.is_empty());
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use markers::{Markers, Taken};
 pub use sample::{Sample, SampleBy};
 
 use crate::event::header::{Header, Kind, Operation};
+use crate::event::header_spans::HeaderSpans;
 
 /// The events to output. An empty list does not restrict anything.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +112,17 @@ impl Filter {
     pub fn server_would_send(&self, header: &Header<'_>) -> bool {
         (self.dids.is_empty() || self.dids.contains(&*header.did))
             && header.commit.as_ref().is_none_or(|c| self.collections.matches(&c.collection))
+    }
+
+    /// Returns `false` only for an event that the filter does not take. It reads one field of the line,
+    /// and so costs less than a header, for which the whole line is checked as text.
+    #[must_use]
+    #[inline]
+    pub fn may_take(&self, spans: &HeaderSpans, line: &[u8]) -> bool {
+        // Both rules hold for markers, too.
+        let collection = spans.plain_collection(line);
+        collection
+            .is_none_or(|collection| self.wants_commits() && self.collections.may_match(collection))
     }
 
     /// Returns whether the filter accepts every event, so that events need not be checked.

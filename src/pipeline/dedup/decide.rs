@@ -39,6 +39,7 @@ impl EventProcessor {
         }
         let taken = match self.is_unfiltered {
             true => Some(Taken::Wanted),
+            false if !self.config.filter.may_take(header, line) => None,
             false => self.config.filter.take(&header.header(line), line, self.shape),
         };
         let found = taken.is_some().then(|| self.identify(header, line));
