@@ -102,10 +102,11 @@ fn v2_message(line: &[u8]) -> Vec<u8> {
 fn v2_to_id(bencher: Bencher<'_, '_>, (format, has_sidecar): (EventFormat, bool)) {
     let messages: Vec<_> = lines().iter().map(|line| v2_message(line)).collect();
     let mut identities = EventIdHasher::new(EventIdKey::new(1));
+    let mut reader = v2::EventReader::default();
     let mut line = Vec::new();
     of_all(bencher, &messages).bench_local(|| {
         for message in &messages {
-            let Ok(v2::Message::Event(event)) = v2::read(message) else { panic!("no event") };
+            let event = reader.read(message).expect("an event");
             line.clear();
             let spans = match format {
                 EventFormat::V1 => event.write_v1_line(&mut line),

@@ -5,7 +5,7 @@
 #[path = "../../tests/support/v2_model.rs"]
 mod v2_model;
 
-use skytail::event::batch::{Batch, MessageObserver};
+use skytail::event::batch::{Batch, MessageDecoder, MessageObserver};
 use skytail::event::format::EventFormat;
 use skytail::event::v2::{self, Message};
 
@@ -32,9 +32,15 @@ impl MessageObserver for Counts {
 fn check_in_batch(message: &[u8], format: EventFormat) {
     let line = |message| match v2::read(message) {
         Ok(Message::Event(event)) => {
-            let mut line = vec![0; event.line_room()];
-            let (bytes, header) = event.write_line(format, &mut line);
-            line.truncate(bytes);
+            let (line, header) = match format {
+                EventFormat::V1 => {
+                    let mut line = Vec::new();
+                    let header = event.write_v1_line(&mut line);
+                    (line, header)
+                }
+                EventFormat::Native => (event.native_line().to_vec(), event.native_spans()),
+            };
+            let bytes = line.len();
             Some((line, header.as_parsed(bytes)))
         }
         _ => None,
@@ -44,7 +50,7 @@ fn check_in_batch(message: &[u8], format: EventFormat) {
     messages.iter().for_each(|message| batch.push(message));
     batch.mark_encoded();
     let mut counts = Counts::default();
-    batch.decode(format, &mut Vec::new(), &mut counts);
+    batch.decode(format, &mut MessageDecoder::default(), &mut counts);
     assert_eq!(counts.events + counts.malformed, messages.len());
     assert_eq!(counts.events, batch.len());
     let expected: Vec<_> = messages.iter().filter_map(|message| line(message)).collect();

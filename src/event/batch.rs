@@ -15,7 +15,7 @@ mod messages;
 use super::format::EventFormat;
 use super::header_spans::HeaderSpans;
 
-pub use messages::MessageObserver;
+pub use messages::{MessageDecoder, MessageObserver};
 
 /// Lines in order, each followed by one line feed; there may be gaps between them.
 #[derive(Debug, Default)]

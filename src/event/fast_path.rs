@@ -6,6 +6,7 @@
 
 use super::header_spans::{BodySpans, CommitSpans, HeaderSpans};
 use super::header_types::Kind;
+use super::learned_order::LearnedOrder;
 use super::members::{self, Found, SlotSet, slot};
 use super::simd::dispatch;
 use super::simd::structural_index::{IndexReader, IndexedLine};
@@ -15,7 +16,7 @@ use super::walk::{Key, Members, Walk, key_word};
 /// one counts.
 #[inline]
 pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
-    dispatch::index::<Event>(line)
+    dispatch::index(&mut EventLine, line)
 }
 
 const DID: usize = slot("did");
@@ -30,26 +31,81 @@ const COLLECTION: usize = slot("collection");
 const RKEY: usize = slot("rkey");
 const COMMIT_FIELDS: SlotSet = SlotSet::of(&["rev", "operation", "collection", "rkey"]);
 
+/// Members of an event's own object that commits have.
+const EVENT_FIELDS: SlotSet = SlotSet::of(&["did", "time_us", "cursor", "kind", "commit"]);
+/// Members of the object `commit`.
+const COMMIT_MEMBERS: SlotSet =
+    SlotSet::of(&["rev", "operation", "collection", "rkey", "record", "cid"]);
+
+/// Reads the lines of one stream. It remembers the order of the members of an earlier one, unless that
+/// is the usual one.
+#[derive(Debug, Default)]
+pub struct LineReader {
+    order: LearnedOrder,
+}
+
+impl LineReader {
+    /// Parses the header of a line as [`parse`] does.
+    #[inline]
+    pub(super) fn parse(&mut self, line: &[u8]) -> Option<HeaderSpans> {
+        dispatch::index(self, line)
+    }
+}
+
+impl IndexReader for LineReader {
+    type Found<'a> = HeaderSpans;
+
+    #[inline(always)]
+    fn read(&mut self, index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
+        let walk = Walk::new(index);
+        if let Some(commit) = usual_order(walk) {
+            return Some(commit);
+        }
+        match learned_order(&mut self.order, walk) {
+            Some(commit) => Some(commit),
+            None => any_order(walk, &mut |event| self.learn(walk.line(), event)),
+        }
+    }
+}
+
+impl LineReader {
+    /// Learns the order of a commit.
+    #[inline(always)]
+    fn learn(&mut self, line: &[u8], event: &Event) {
+        if let Some((_, CommitMembers(commit))) = &event.commit
+            && event.found.is_within(EVENT_FIELDS)
+            && commit.is_within(COMMIT_MEMBERS)
+            && self.order.is_due(commit)
+        {
+            self.order.learn(line, &event.found.with(commit, COMMIT));
+        }
+    }
+}
+
 /// The members of an event.
 #[derive(Default)]
 struct Event {
     found: Found,
-    commit: Option<CommitSpans>,
+    commit: Option<(CommitSpans, CommitMembers)>,
     /// The relay's `seq`, each from the member of that name.
     identity: Option<u64>,
     account: Option<u64>,
     sync: Option<u64>,
 }
 
-impl IndexReader for Event {
+/// A line in v1 format.
+#[derive(Default)]
+struct EventLine;
+
+impl IndexReader for EventLine {
     type Found<'a> = HeaderSpans;
 
     #[inline(always)]
-    fn read(index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
+    fn read(&mut self, index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
         let walk = Walk::new(index);
         match usual_order(walk) {
             Some(commit) => Some(commit),
-            None => any_order(walk),
+            None => any_order(walk, &mut |_| {}),
         }
     }
 }
@@ -89,9 +145,21 @@ fn usual_order(mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
     Some(HeaderSpans::new(did, time_us, cursor, BodySpans::Commit(commit)))
 }
 
-/// Parses an event whose members are in any order.
+/// Parses a commit whose members are in the order of an earlier one.
 #[inline(always)]
-fn any_order(mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
+fn learned_order(order: &mut LearnedOrder, mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
+    let found = order.read(&mut walk)?;
+    if walk.text(found.place(KIND)) != b"commit" {
+        return None;
+    }
+    let commit = BodySpans::Commit(commit_spans(&found));
+    let (time_us, cursor) = (found.number(&walk, TIME_US), found.number(&walk, CURSOR));
+    Some(HeaderSpans::new(found.place(DID), time_us, cursor, commit))
+}
+
+/// Parses an event whose members are in any order, and passes a commit to `on_commit`.
+#[inline(always)]
+fn any_order(mut walk: Walk<'_, '_>, on_commit: &mut impl FnMut(&Event)) -> Option<HeaderSpans> {
     let mut event = Event::default();
     walk.members(&mut event)?;
     walk.end()?;
@@ -100,6 +168,9 @@ fn any_order(mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
     let body = event.body(walk.text(found.place(KIND)));
     let did = found.place_if_seen(DID)?;
     found.has(TIME_US).then_some(())?;
+    if matches!(body, BodySpans::Commit(_)) {
+        on_commit(&event);
+    }
     Some(HeaderSpans::new(did, found.number(&walk, TIME_US), found.number(&walk, CURSOR), body))
 }
 
@@ -107,7 +178,10 @@ impl Event {
     #[inline(always)]
     fn body(&self, kind: &[u8]) -> BodySpans {
         match kind {
-            b"commit" => self.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
+            b"commit" => self
+                .commit
+                .as_ref()
+                .map_or(BodySpans::EmptyCommit, |(commit, _)| BodySpans::Commit(*commit)),
             b"identity" => BodySpans::Relayed(Kind::Identity, self.identity),
             b"account" => BodySpans::Relayed(Kind::Account, self.account),
             b"sync" => BodySpans::Relayed(Kind::Sync, self.sync),
@@ -127,12 +201,17 @@ impl CommitMembers {
         found.check(COMMIT_FIELDS, SlotSet::default())?;
         found.check_name(walk, OPERATION, b"operation")?;
         found.check_name(walk, COLLECTION, b"collection")?;
-        Some(CommitSpans {
-            rev: found.place(REV),
-            operation: found.place(OPERATION),
-            collection: found.place(COLLECTION),
-            rkey: found.place(RKEY),
-        })
+        Some(commit_spans(found))
+    }
+}
+
+#[inline(always)]
+fn commit_spans(found: &Found) -> CommitSpans {
+    CommitSpans {
+        rev: found.place(REV),
+        operation: found.place(OPERATION),
+        collection: found.place(COLLECTION),
+        rkey: found.place(RKEY),
     }
 }
 
@@ -154,7 +233,7 @@ impl Members for Event {
             let mut commit = CommitMembers::default();
             walk.members(&mut commit)?;
             self.found.see(COMMIT);
-            self.commit = Some(commit.spans(walk)?);
+            self.commit = Some((commit.spans(walk)?, commit));
             return Some(());
         }
         self.found.take(walk, key, slot)

@@ -1,6 +1,7 @@
 //! The two formats of an event's line, and how to parse the header of each.
 
 use super::error::Malformed;
+pub use super::fast_path::LineReader;
 use super::header::{self, Header};
 use super::header_spans::HeaderSpans;
 use super::v2::payload;
@@ -33,6 +34,23 @@ impl EventFormat {
     pub fn parse_spans(self, line: &[u8]) -> Result<HeaderSpans, Malformed> {
         match self {
             Self::V1 => header::parse_spans(line),
+            Self::Native => payload::parse_spans(line),
+        }
+    }
+
+    /// As [`EventFormat::parse_spans`], for the next line of a stream that `reader` has read so far.
+    ///
+    /// # Errors
+    /// As for [`EventFormat::parse_spans`].
+    #[inline]
+    pub fn parse_next(
+        self,
+        reader: &mut LineReader,
+        line: &[u8],
+    ) -> Result<HeaderSpans, Malformed> {
+        match self {
+            Self::V1 => header::parse_next(reader, line),
+            // The messages of a stream are decoded before, by a reader of their own.
             Self::Native => payload::parse_spans(line),
         }
     }

@@ -8,7 +8,7 @@ use super::header_spans::FieldSpan;
 use super::walk::{Key, Walk, key_word};
 
 /// The number of slots.
-const SLOTS: usize = 16;
+pub(super) const SLOTS: usize = 16;
 
 /// Gives each of [`WANTED`] a slot of its own. It was found by trial; [`heads`] checks it.
 const MULTIPLIER: u64 = 0x59bf_ad20_6af2_5225;
@@ -72,8 +72,9 @@ impl SlotSet {
         Self(set)
     }
 
+    /// Returns whether the set has this slot.
     #[inline(always)]
-    fn has(self, slot: usize) -> bool {
+    pub(super) fn has(self, slot: usize) -> bool {
         self.0 >> slot & 1 != 0
     }
 }
@@ -84,6 +85,18 @@ impl SlotSet {
 pub(super) fn find(key: Key) -> Option<usize> {
     let at = slot_of(key.word);
     (HEADS.get(at) == Some(&key.word)).then_some(at)
+}
+
+/// The type of a value, as far as it was noted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ValueType {
+    /// A string.
+    #[default]
+    String,
+    /// An object or an array.
+    Nested,
+    /// An unsigned integer.
+    Integer,
 }
 
 /// The values of the members of one object.
@@ -120,6 +133,70 @@ impl Found {
             *to = place;
         }
         Some(())
+    }
+
+    /// Passes and notes a value of a known type. What precedes the value was passed, with the quote of a
+    /// string and the bracket of an object.
+    #[inline(always)]
+    pub(super) fn take_typed(
+        &mut self,
+        walk: &mut Walk<'_, '_>,
+        slot: usize,
+        value: ValueType,
+    ) -> Option<()> {
+        let place = match value {
+            ValueType::String => {
+                self.strings.0 |= 1 << slot;
+                walk.string_body()?
+            }
+            ValueType::Nested => walk.nested_body()?,
+            ValueType::Integer => {
+                self.integers.0 |= 1 << slot;
+                let start = walk.pos();
+                walk.integer()?;
+                FieldSpan::plain(start, walk.pos())
+            }
+        };
+        self.see(slot);
+        if let Some(to) = self.places.get_mut(slot) {
+            *to = place;
+        }
+        Some(())
+    }
+
+    /// Returns whether all members are in slots of this set.
+    #[inline(always)]
+    pub(super) fn is_within(&self, slots: SlotSet) -> bool {
+        self.seen.0 & !slots.0 == 0
+    }
+
+    /// Returns the values of this object, and those of an object in `slot` in place of that one. Both
+    /// have no slot in common.
+    pub(super) fn with(&self, inner: &Self, slot: usize) -> Self {
+        let mut places = self.places;
+        for (slot, to) in places.iter_mut().enumerate().filter(|(slot, _)| inner.has(*slot)) {
+            *to = inner.place(slot);
+        }
+        Self {
+            places,
+            seen: SlotSet((self.seen.0 & !(1 << slot)) | inner.seen.0),
+            strings: SlotSet(self.strings.0 | inner.strings.0),
+            integers: SlotSet(self.integers.0 | inner.integers.0),
+            count: self.count - 1 + inner.count,
+        }
+    }
+
+    /// Returns the slot, the place and the type of each value.
+    pub(super) fn values(&self) -> impl Iterator<Item = (usize, FieldSpan, ValueType)> {
+        let seen = (0..SLOTS).filter(|slot| self.seen.has(*slot));
+        seen.map(|slot| {
+            let value = match (self.strings.has(slot), self.integers.has(slot)) {
+                (true, _) => ValueType::String,
+                (_, true) => ValueType::Integer,
+                _ => ValueType::Nested,
+            };
+            (slot, self.place(slot), value)
+        })
     }
 
     /// Notes that a value was seen that the parser keeps elsewhere.

@@ -14,6 +14,7 @@ pub mod header;
 pub mod header_spans;
 mod header_types;
 pub mod json_string;
+mod learned_order;
 pub mod lines;
 mod members;
 pub mod record;

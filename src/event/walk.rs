@@ -88,6 +88,18 @@ impl<'a, 'i> Walk<'a, 'i> {
         self.index.line.get(self.pos).copied()
     }
 
+    /// Returns what was not passed.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.index.line.get(self.pos..).unwrap_or_default()
+    }
+
+    /// Passes `bytes` bytes.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.pos += bytes;
+    }
+
     /// Returns `None` unless the whole line was passed.
     #[inline(always)]
     pub(super) fn end(&self) -> Option<()> {
@@ -254,6 +266,15 @@ impl<'a, 'i> Walk<'a, 'i> {
             _ => return None,
         };
         Some(())
+    }
+
+    /// Passes the rest of an object or array whose opening bracket was passed, and returns its place,
+    /// with that bracket.
+    #[inline(always)]
+    pub(super) fn nested_body(&mut self) -> Option<FieldSpan> {
+        let start = self.pos - 1;
+        self.pos = self.index.nested_end(start)?;
+        Some(FieldSpan::plain(start, self.pos))
     }
 
     /// Passes a value of any type and returns its place.

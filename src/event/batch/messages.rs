@@ -4,11 +4,13 @@
 //! parses the lines of v1: the text of a message is then read on one core, and neither thread waits
 //! for the other (docs/internals/performance.md).
 
+use std::ops::Range;
+
 use super::{Batch, Span};
 use crate::event::format::EventFormat;
 use crate::event::header_spans::HeaderSpans;
 use crate::event::v2::payload::Event;
-use crate::event::v2::{self, Message, MessageError};
+use crate::event::v2::{self, EventReader, Message, MessageError, NativeEvent};
 use crate::event::whitespace;
 
 /// The capacity kept for the next line that needs memory of its own, in bytes.
@@ -21,6 +23,14 @@ pub trait MessageObserver {
 
     /// Notes that a message is not a sound event, and is left out.
     fn on_malformed(&mut self, error: &str, message: &[u8]);
+}
+
+/// What decoding needs beside the messages. It is reused for all batches of a run.
+#[derive(Debug, Default)]
+pub struct MessageDecoder {
+    events: EventReader,
+    /// Memory for the lines that do not fit before their messages.
+    scratch: Vec<u8>,
 }
 
 /// A line that was decoded.
@@ -45,25 +55,32 @@ impl Batch {
         self.is_encoded = true;
     }
 
-    /// Replaces each message with the line of its event, and fills the sidecar. A line is written to the
-    /// place of the messages before its own, whose lines are shorter.
+    /// Replaces each message with the line of its event, and fills the sidecar.
     pub fn decode(
         &mut self,
         format: EventFormat,
-        scratch: &mut Vec<u8>,
+        decoder: &mut MessageDecoder,
         observer: &mut impl MessageObserver,
     ) {
         if !std::mem::take(&mut self.is_encoded) {
             return;
         }
         self.headers.clear();
+        match format {
+            EventFormat::V1 => self.decode_to_v1(decoder, observer),
+            EventFormat::Native => self.decode_to_native(decoder, observer),
+        }
+    }
+
+    /// Writes each line to the place of the messages before its own, whose lines are shorter.
+    fn decode_to_v1(&mut self, decoder: &mut MessageDecoder, observer: &mut impl MessageObserver) {
         let (mut end, mut kept) = (0, 0);
         for i in 0..self.spans.len() {
             let span = self.spans[i];
             let (before, message) = self.bytes.split_at_mut(span.start);
             let message = message.get(..span.length() - 1).unwrap_or_default();
             let room = before.get_mut(end..).unwrap_or_default();
-            let Some(line) = decode_line(message, format, room, scratch, observer) else {
+            let Some(line) = decode_line(message, room, decoder, observer) else {
                 continue;
             };
             let start = end;
@@ -73,7 +90,7 @@ impl Batch {
                     self.insert_room(i, end - span.end);
                 }
                 if let Some(to) = self.bytes.get_mut(start..start + line.bytes) {
-                    to.copy_from_slice(scratch.get(..line.bytes).unwrap_or_default());
+                    to.copy_from_slice(decoder.scratch.get(..line.bytes).unwrap_or_default());
                 }
             }
             if let Some(to) = self.bytes.get_mut(end - 1) {
@@ -85,7 +102,42 @@ impl Batch {
         }
         self.bytes.truncate(end);
         self.spans.truncate(kept);
-        scratch.shrink_to(KEEP_SCRATCH_BYTES);
+        decoder.scratch.shrink_to(KEEP_SCRATCH_BYTES);
+    }
+
+    /// Leaves each line where it is, as a part of its message. Copying it is up to the stage that closes
+    /// the gaps: it copies only what is written.
+    fn decode_to_native(
+        &mut self,
+        decoder: &mut MessageDecoder,
+        observer: &mut impl MessageObserver,
+    ) {
+        let mut kept = 0;
+        for i in 0..self.spans.len() {
+            let span = self.spans[i];
+            let bytes = self.bytes.get_mut(span.start..span.end).unwrap_or_default();
+            let message = bytes.get(..span.length() - 1).unwrap_or_default();
+            let (line, header) = match decoder.events.read_native(message) {
+                Some(NativeEvent { start, end, seq, spans }) => {
+                    observer.on_event(seq);
+                    (start..end, spans)
+                }
+                None => match write_unusual_native(bytes, observer) {
+                    Some(found) => found,
+                    None => continue,
+                },
+            };
+            if let Some(to) = bytes.get_mut(line.end) {
+                *to = b'\n';
+            }
+            let header = header.as_parsed(line.len());
+            self.spans[kept] =
+                Span { start: span.start + line.start, end: span.start + line.end + 1 };
+            self.headers.push(header);
+            kept += 1;
+        }
+        self.spans.truncate(kept);
+        self.discard_partial_line();
     }
 
     /// Removes the line with this index, if it exists, and a partial line.
@@ -112,17 +164,17 @@ impl Batch {
     }
 }
 
-/// Writes the line of a message to `room`, or to `scratch` if that is too small.
+/// Writes the line of a message in v1 format to `room`, or to the scratch buffer if that is too small.
 #[inline]
 fn decode_line(
     message: &[u8],
-    format: EventFormat,
     room: &mut [u8],
-    scratch: &mut Vec<u8>,
+    decoder: &mut MessageDecoder,
     observer: &mut impl MessageObserver,
 ) -> Option<DecodedLine> {
     let mut compact = None;
-    let event = match v2::read_event(message) {
+    let MessageDecoder { events, scratch } = decoder;
+    let event = match events.read(message) {
         Some(event) => event,
         None => match read_unusual(message, &mut compact) {
             Ok(event) => event,
@@ -143,8 +195,30 @@ fn decode_line(
     } else {
         room
     };
-    let (bytes, header) = event.write_line(format, to);
+    let (bytes, header) = event.write_line(to);
     Some(DecodedLine { bytes, header: header.as_parsed(bytes), is_in_scratch })
+}
+
+/// Writes the line of a message, which a line feed follows in `bytes`, in native format to the start of
+/// `bytes`: the line is a part of the message, or shorter than one without its line breaks. Returns
+/// the place of the line.
+#[inline(never)]
+fn write_unusual_native(
+    bytes: &mut [u8],
+    observer: &mut impl MessageObserver,
+) -> Option<(Range<usize>, HeaderSpans)> {
+    let message = bytes.split_last().map_or(&[][..], |(_, message)| message);
+    let mut compact = None;
+    let (line, seq, spans) = match read_unusual(message, &mut compact) {
+        Ok(event) => (event.native_line().to_vec(), event.seq, event.native_spans()),
+        Err(error) => {
+            observer.on_malformed(&error, message);
+            return None;
+        }
+    };
+    observer.on_event(seq);
+    bytes.get_mut(..line.len())?.copy_from_slice(&line);
+    Some((0..line.len(), spans))
 }
 
 #[inline(never)]

@@ -49,17 +49,25 @@ impl Level {
 /// shorter than 64 bytes, longer than 8 KiB, or not one line with closed strings: for the reasons,
 /// and for all lines without an index, there is the general parser.
 #[inline]
-pub(in super::super) fn index<R: IndexReader>(line: &[u8]) -> Option<R::Found<'_>> {
-    index_at::<R>(*LEVEL, line)
+pub(in super::super) fn index<'a, R: IndexReader>(
+    reader: &mut R,
+    line: &'a [u8],
+) -> Option<R::Found<'a>> {
+    index_at(*LEVEL, reader, line)
 }
 
 /// As [`index`], with the instructions of a level that this processor supports.
 #[inline(always)]
-pub(super) fn index_at<R: IndexReader>(level: Level, line: &[u8]) -> Option<R::Found<'_>> {
+pub(super) fn index_at<'a, R: IndexReader>(
+    level: Level,
+    reader: &mut R,
+    line: &'a [u8],
+) -> Option<R::Found<'a>> {
     // Measured (docs/internals/performance.md): what AVX2 saves of each event.
     #[allow(unsafe_code)]
     match level {
-        Level::Portable => with_index::<R, _>(
+        Level::Portable => with_index(
+            reader,
             line,
             Portable::default(),
             Portable::classify,
@@ -69,17 +77,35 @@ pub(super) fn index_at<R: IndexReader>(level: Level, line: &[u8]) -> Option<R::F
         // SAFETY: `Level::all` returns this level only if the processor has all features that the
         // function is compiled for, and both callers of `index_at` take levels from there.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86::index_avx2::<R>(line) },
+        Level::Avx2 => unsafe { x86::index_avx2(reader, line) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86::index_avx512::<R>(line) },
+        Level::Avx512 => unsafe { x86::index_avx512(reader, line) },
     }
 }
 
 /// Returns what a reader finds with the instructions of each level that this processor supports.
 #[cfg(test)]
-pub(in super::super) fn at_each_level<R: IndexReader>(line: &[u8]) -> Vec<Option<R::Found<'_>>> {
-    Level::all().into_iter().map(|level| index_at::<R>(level, line)).collect()
+pub(in super::super) fn at_each_level<R: IndexReader + Default>(
+    line: &[u8],
+) -> Vec<Option<R::Found<'_>>> {
+    at_each_level_by(&mut readers::<R>(), line)
+}
+
+/// As [`at_each_level`], by readers that have read other lines before: those of [`readers`].
+#[cfg(test)]
+pub(in super::super) fn at_each_level_by<'a, R: IndexReader>(
+    readers: &mut [R],
+    line: &'a [u8],
+) -> Vec<Option<R::Found<'a>>> {
+    let levels = Level::all().into_iter().zip(readers);
+    levels.map(|(level, reader)| index_at(level, reader, line)).collect()
+}
+
+/// Returns a reader for each level.
+#[cfg(test)]
+pub(in super::super) fn readers<R: Default>() -> Vec<R> {
+    Level::all().iter().map(|_| R::default()).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -104,8 +130,12 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-    pub(super) fn index_avx2<R: IndexReader>(line: &[u8]) -> Option<R::Found<'_>> {
-        with_index::<R, _>(
+    pub(super) fn index_avx2<'a, R: IndexReader>(
+        reader: &mut R,
+        line: &'a [u8],
+    ) -> Option<R::Found<'a>> {
+        with_index(
+            reader,
             line,
             Avx2::new(),
             |classifier, block| classifier.classify(block),
@@ -115,8 +145,12 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-    pub(super) fn index_avx512<R: IndexReader>(line: &[u8]) -> Option<R::Found<'_>> {
-        with_index::<R, _>(
+    pub(super) fn index_avx512<'a, R: IndexReader>(
+        reader: &mut R,
+        line: &'a [u8],
+    ) -> Option<R::Found<'a>> {
+        with_index(
+            reader,
             line,
             Avx512::default(),
             |classifier, block| classifier.classify(block),

@@ -47,7 +47,7 @@ pub(in super::super) trait IndexReader {
     /// What it finds in a line.
     type Found<'a>;
     /// Reads the line; `None` if the general parser must read it.
-    fn read<'a>(index: IndexedLine<'a, '_>) -> Option<Self::Found<'a>>;
+    fn read<'a>(&mut self, index: IndexedLine<'a, '_>) -> Option<Self::Found<'a>>;
 }
 
 /// Makes the index of `line` for a reader. Returns `None` if the line is shorter than a block or
@@ -56,6 +56,7 @@ pub(in super::super) trait IndexReader {
 /// or equivalent to it.
 #[inline(always)]
 pub(super) fn with_index<'a, R: IndexReader, C>(
+    reader: &mut R,
     line: &'a [u8],
     mut classifier: C,
     classify: impl Fn(&mut C, &[u8; BLOCK_BYTES]) -> Classes,
@@ -93,7 +94,7 @@ pub(super) fn with_index<'a, R: IndexReader, C>(
     if !class.is_ascii && simdutf8::basic::from_utf8(line).is_err() {
         return None;
     }
-    R::read(IndexedLine { line, blocks, has_backslash: strings.has_backslash })
+    reader.read(IndexedLine { line, blocks, has_backslash: strings.has_backslash })
 }
 
 /// What the blocks so far say of the strings in the next one.

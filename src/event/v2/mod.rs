@@ -7,6 +7,7 @@ mod fast_path;
 pub mod payload;
 pub mod time;
 mod to_v1;
+mod usual_order;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use super::header;
 use super::header_spans::{self, FieldSpan};
 use super::scanner::{RawString, Scanner};
 
+pub use fast_path::{EventReader, NativeEvent};
 use payload::{Event, Members, Payload};
 
 /// One message of the stream.
@@ -69,18 +71,10 @@ struct Envelope<'a> {
 /// # Errors
 /// [`MessageError`].
 pub fn read(message: &[u8]) -> Result<Message<'_>, MessageError> {
-    match read_event(message) {
+    match EventReader::default().read(message) {
         Some(event) => Ok(Message::Event(event)),
         None => read_any(message),
     }
-}
-
-/// Parses one message, as [`read`] does, if it is an event and nothing in it is unusual. `None` says
-/// nothing about the message: pass it to [`read_any`].
-#[must_use]
-#[inline]
-pub fn read_event(message: &[u8]) -> Option<Event<'_>> {
-    fast_path::read(message)
 }
 
 /// Parses one message, as [`read`] does, with the general parser.

@@ -11,7 +11,8 @@ use crate::event::header::{self, Kind};
 use crate::event::header_spans::{self, BodySpans, CommitSpans, FieldSpan, HeaderSpans};
 use crate::event::scanner::{RawString, Scanner};
 
-use super::{fast_path, time};
+use super::fast_path;
+use super::time::MinuteCache;
 
 /// The prefix of every payload type.
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
@@ -78,6 +79,12 @@ pub(super) struct Fields {
     pub(super) sync: Option<Relayed>,
 }
 
+/// Returns whether a number is one of the stream.
+#[inline(always)]
+pub(super) fn is_seq(seq: u64) -> bool {
+    (1..SEQ_LIMIT).contains(&seq)
+}
+
 /// Returns the kind of events of this payload type; `None` if they are of a later kind.
 #[inline]
 pub(super) fn event_kind(payload_type: &[u8]) -> Option<Kind> {
@@ -99,6 +106,7 @@ impl Fields {
         payload: FieldSpan,
         kind: Kind,
         time: Option<&[u8]>,
+        minute: &mut MinuteCache,
     ) -> Result<Event<'a>, Malformed> {
         let missing = |what| Malformed { what, at: 0 };
         let relayed = match kind {
@@ -124,11 +132,12 @@ impl Fields {
         };
         let time = time.ok_or_else(|| missing("no member time"))?;
         let (seq, seq_digits) = self.seq.ok_or_else(|| missing("no member seq"))?;
-        if !(1..SEQ_LIMIT).contains(&seq) {
+        if !is_seq(seq) {
             return Err(missing("seq is not between 1 and 10^15"));
         }
         let did = self.did.ok_or_else(|| missing("no member did"))?;
-        let time_us = time::parse_us(time)
+        let time_us = minute
+            .parse_us(time)
             .ok_or_else(|| missing("time is not like 2026-07-04T14:38:08.085434Z"))?;
         Ok(Event { message, payload, did, time_us, seq, seq_digits, body })
     }
@@ -279,7 +288,8 @@ impl<'a> Members<'a> {
         }
         let time = self.time.map(|time| time.decode()).transpose()?;
         let time = time.as_deref().map(str::as_bytes);
-        self.fields.event(message, payload, event_kind, time).map(Payload::Event)
+        let minute = &mut MinuteCache::default();
+        self.fields.event(message, payload, event_kind, time, minute).map(Payload::Event)
     }
 }
 

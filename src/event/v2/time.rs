@@ -14,24 +14,68 @@ const EPOCH_DAYS: u64 = 719_162;
 #[inline]
 pub fn parse_us(text: &[u8]) -> Option<u64> {
     let text: &[u8; 27] = text.try_into().ok()?;
+    Some(minute_us(text)? + after_minute_us(text)?)
+}
+
+/// The minute of the latest time, because the next event is mostly of the same one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MinuteCache {
+    text: [u8; 16],
+    us: u64,
+}
+
+impl Default for MinuteCache {
+    fn default() -> Self {
+        Self { text: *b"1970-01-01T00:00", us: 0 }
+    }
+}
+
+impl MinuteCache {
+    /// Parses a time as [`parse_us`] does.
+    #[inline(always)]
+    pub(super) fn parse_us(&mut self, text: &[u8]) -> Option<u64> {
+        let text: &[u8; 27] = text.try_into().ok()?;
+        if text.first_chunk() != Some(&self.text) {
+            self.set(text)?;
+        }
+        Some(self.us + after_minute_us(text)?)
+    }
+
+    #[inline(never)]
+    fn set(&mut self, text: &[u8; 27]) -> Option<()> {
+        let us = minute_us(text)?;
+        *self = Self { text: *text.first_chunk()?, us };
+        Some(())
+    }
+}
+
+/// Returns the minute of a time in Unix microseconds.
+#[inline]
+fn minute_us(text: &[u8; 27]) -> Option<u64> {
     // Eight bytes at a time; the last word overlaps the one before. Measured (callgrind): 150
     // instructions; byte by byte they were 250.
     const YEAR_MONTH: Pattern = Pattern::new(b"0000-00-");
     const DAY_MINUTE: Pattern = Pattern::new(b"00T00:00");
-    const SECOND: Pattern = Pattern::new(b":00.0000");
-    const MICROS: Pattern = Pattern::new(b".000000Z");
     let (year_month, day_minute) = (YEAR_MONTH.read(text, 0)?, DAY_MINUTE.read(text, 8)?);
-    let (second, micros) = (SECOND.read(text, 16)?, MICROS.read(text, 19)?);
     let year = year_month.pair(0) * 100 + year_month.pair(2);
     let month = year_month.pair(5);
     let (day, hour, minute) = (day_minute.pair(0), day_minute.pair(3), day_minute.pair(6));
-    let second = second.pair(1);
-    let micros = (micros.pair(1) * 100 + micros.pair(3)) * 100 + micros.pair(5);
-    if hour > 23 || minute > 59 || second > 59 {
+    if hour > 23 || minute > 59 {
         return None;
     }
     let days = days_since_epoch(year, month, day)?;
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    Some(((days * 24 + hour) * 60 + minute) * 60_000_000)
+}
+
+/// Returns the microseconds of a time since its minute.
+#[inline(always)]
+fn after_minute_us(text: &[u8; 27]) -> Option<u64> {
+    const SECOND: Pattern = Pattern::new(b":00.0000");
+    const MICROS: Pattern = Pattern::new(b".000000Z");
+    let (second, micros) = (SECOND.read(text, 16)?, MICROS.read(text, 19)?);
+    let second = second.pair(1);
+    let micros = (micros.pair(1) * 100 + micros.pair(3)) * 100 + micros.pair(5);
+    (second <= 59).then_some(second * 1_000_000 + micros)
 }
 
 /// Eight bytes of the text, each replaced with ten times its digit plus the digit after it.
@@ -137,6 +181,18 @@ mod tests {
         fn agrees_with_a_calendar_both_ways(us in 0..253_402_300_799_999_999_u64) {
             let timestamp = jiff::Timestamp::from_microsecond(us.try_into().unwrap()).unwrap();
             prop_assert_eq!(parse_us(format!("{timestamp:.6}").as_bytes()), Some(us));
+        }
+
+        #[test]
+        fn a_known_minute_changes_no_result(
+            times in prop::collection::vec(
+                "2026-0[0-3]-3[01]T2[34]:(0|5)[09]:[0-6][0-9].[0-9]{6}[Zz]|[0-9T:.Z-]{27}|.{0,30}", 1..20,
+            ),
+        ) {
+            let mut cache = MinuteCache::default();
+            for time in times {
+                prop_assert_eq!(cache.parse_us(time.as_bytes()), parse_us(time.as_bytes()));
+            }
         }
 
         #[test]

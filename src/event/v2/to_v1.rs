@@ -5,7 +5,6 @@
 //! numbers such as `1e21`.
 
 use crate::event::digits::sixteen_digits;
-use crate::event::format::EventFormat;
 use crate::event::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
 
 use super::payload::{Body, Change, Event};
@@ -38,19 +37,13 @@ impl Event<'_> {
         FRAME_BYTES + self.message.len()
     }
 
-    /// Writes the event as a line of this format, without a line feed, to the start of `line`, which has
+    /// Writes the event as a line in v1 format, without a line feed, to the start of `line`, which has
     /// at least [`Event::line_room`] bytes. The bytes after the line may change, too. Returns its
     /// length and the places of its header fields. Escapes are not checked.
     #[inline]
-    pub fn write_line(&self, format: EventFormat, line: &mut [u8]) -> (usize, HeaderSpans) {
+    pub fn write_line(&self, line: &mut [u8]) -> (usize, HeaderSpans) {
         let mut writer = LineWriter { line, at: 0, message: self.message };
-        let spans = match format {
-            EventFormat::V1 => self.write(&mut writer),
-            EventFormat::Native => {
-                writer.bytes(self.native_line());
-                self.native_spans()
-            }
-        };
+        let spans = self.write(&mut writer);
         (writer.at, spans)
     }
 

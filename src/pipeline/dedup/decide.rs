@@ -19,7 +19,7 @@ impl EventProcessor {
     pub(super) fn decide(&mut self, line: &[u8], parsed: &mut Option<HeaderSpans>) -> Decision {
         let header = match parsed {
             Some(header) => &*header,
-            None => match self.shape.parse_spans(line) {
+            None => match self.shape.parse_next(&mut self.lines, line) {
                 Ok(header) => &*parsed.insert(header),
                 Err(error) => return self.reject(line, error),
             },

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::event::batch::{Batch, CompactBatch};
 use crate::event::error::Malformed;
 use crate::event::event_id::EventIdHasher;
-use crate::event::format::EventFormat;
+use crate::event::format::{EventFormat, LineReader};
 use crate::metrics::Metrics;
 use crate::position::dedup_window::{DedupWindow, WindowSnapshot};
 use crate::position::rollover::{PeriodStart, RolloverTracker};
@@ -73,6 +73,7 @@ pub struct EventProcessor {
     filter_fingerprint: u64,
     /// The latest changes of the filter, in order.
     filter_changes: Vec<FilterChange>,
+    lines: LineReader,
     identities: EventIdHasher,
     /// The hash seed of 0.1.0, as long as dedup keys of such a run decide what is new.
     legacy_seed: Option<u64>,
@@ -196,6 +197,7 @@ impl EventProcessor {
             is_unfiltered: config.filter.accepts_all(),
             filter_fingerprint: config.filter.fingerprint(),
             filter_changes: Vec::new(),
+            lines: LineReader::default(),
             identities: EventIdHasher::new(config.secrets.key),
             legacy_seed: config.secrets.legacy_seed.filter(|_| position.is_some()),
             rollovers: RolloverTracker::new(config.period_us, max_time),

@@ -9,7 +9,7 @@ use crate::display::printable::one_line;
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
 use crate::event::v2::payload::Event;
-use crate::event::v2::{self, Message, MessageError};
+use crate::event::v2::{self, EventReader, Message, MessageError};
 use crate::event::whitespace;
 use crate::metrics::Metrics;
 use crate::position::ServerKind;
@@ -26,7 +26,7 @@ const KEEP_INFLATED_BYTES: usize = 256 * 1024;
 const OUTDATED_CURSOR: &str = "OutdatedCursor";
 
 /// The start of a commit whose members are in the usual order.
-const USUAL_START: &[u8] =
+const USUAL_START: &[u8; 86] =
     b"{\"$type\":\"message\",\"payload\":{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\",";
 /// The type of commits. No string of a message contains its quotes, and only commits have records.
 const COMMIT_TYPE: &[u8] = b"\"network.bsky.jetstream.subscribeEvents#commit\"";
@@ -38,6 +38,7 @@ pub struct V2Decoder {
     decompressor: Decompressor,
     /// The last compressed message, decompressed.
     inflated: Vec<u8>,
+    events: EventReader,
     /// The sequence number of the last event; `None` before the first.
     last_seq: Option<u64>,
     /// Whether messages may stay encoded.
@@ -58,6 +59,7 @@ impl V2Decoder {
             format,
             decompressor,
             inflated: Vec::new(),
+            events: EventReader::default(),
             last_seq: None,
             defers: false,
             commit_type: Box::new(Finder::new(COMMIT_TYPE)),
@@ -116,7 +118,9 @@ impl V2Decoder {
     /// Returns the result for a message that stays encoded if it is an event.
     #[inline]
     fn sort(&mut self, message: &[u8]) -> Decoded {
-        if message.starts_with(USUAL_START) || self.commit_type.find(message).is_some() {
+        // As arrays, which are compared without a call.
+        let is_usual = message.first_chunk() == Some(USUAL_START);
+        if is_usual || self.commit_type.find(message).is_some() {
             return Decoded::Event;
         }
         match read_unusual(message, &mut None) {
@@ -170,7 +174,7 @@ impl V2Decoder {
             }
             return decoded;
         }
-        if let Some(event) = v2::read_event(message) {
+        if let Some(event) = self.events.read(message) {
             self.is_v2 = true;
             return self.on_event(&event, batch);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decoder::report_disorder;
-use crate::event::batch::{Batch, MessageObserver};
+use crate::event::batch::{Batch, MessageDecoder, MessageObserver};
 use crate::metrics::Metrics;
 use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, count_malformed};
@@ -11,7 +11,7 @@ use crate::source::{ConnectionInfo, count_malformed};
 /// Decodes batches in the order in which they were received.
 #[derive(Debug)]
 pub struct DeferredDecoder {
-    scratch: Vec<u8>,
+    messages: MessageDecoder,
     order: SeqOrder,
 }
 
@@ -30,7 +30,7 @@ impl DeferredDecoder {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let order = SeqOrder { connection: None, last_seq: 0, metrics };
-        Self { scratch: Vec::new(), order }
+        Self { messages: MessageDecoder::default(), order }
     }
 
     /// Decodes the messages of a batch, if it has any.
@@ -42,7 +42,7 @@ impl DeferredDecoder {
             (self.order.connection, self.order.last_seq) = (Some(connection.number), 0);
         }
         if batch.is_encoded() {
-            return batch.decode(connection.shape, &mut self.scratch, &mut self.order);
+            return batch.decode(connection.shape, &mut self.messages, &mut self.order);
         }
         // The decoder of the connection has checked the order within this batch.
         let last = batch.len().checked_sub(1).and_then(|last| batch.header(last)?.cursor());

@@ -71,18 +71,19 @@ proptest! {
         }
         batch.mark_encoded();
         let mut notes = Notes::default();
-        batch.decode(format, &mut Vec::new(), &mut notes);
+        batch.decode(format, &mut MessageDecoder::default(), &mut notes);
         let decoded = messages.iter().map(|(message, _)| (message, alone(message, format)));
         let (sound, malformed): (Vec<_>, Vec<_>) = decoded.partition(|(_, line)| line.is_some());
         let expected: Vec<_> = sound.into_iter().filter_map(|(_, line)| line).collect();
         let lines: Vec<_> = batch.lines().map(<[u8]>::to_vec).collect();
         let headers: Vec<_> = (0..batch.len()).map(|i| batch.header(i)).collect();
-        prop_assert_eq!(lines.into_iter().zip(headers).collect::<Vec<_>>(), expected);
+        prop_assert_eq!(lines.iter().cloned().zip(headers).collect::<Vec<_>>(), expected);
         prop_assert!(notes.malformed.iter().eq(malformed.iter().map(|(message, _)| *message)));
         prop_assert_eq!(notes.seqs.len(), batch.len());
         prop_assert!(!batch.is_encoded());
-        let bytes = batch.buffered_bytes();
-        prop_assert_eq!(crate::event::batch::CompactBatch::from(batch).bytes().len(), bytes);
+        let compact = crate::event::batch::CompactBatch::from(batch);
+        prop_assert_eq!(compact.bytes().len(), lines.iter().map(|line| line.len() + 1).sum::<usize>());
+        prop_assert!(compact.iter().eq(&lines));
     }
 }
 

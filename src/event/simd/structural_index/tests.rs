@@ -4,12 +4,13 @@ use super::*;
 use crate::event::simd::dispatch::at_each_level;
 
 /// What a line's index says: the places of its quotes, and for each opening bracket where it ends.
+#[derive(Default)]
 struct Summary;
 
 impl IndexReader for Summary {
     type Found<'a> = (Vec<usize>, Vec<Option<usize>>);
 
-    fn read<'a>(index: IndexedLine<'a, '_>) -> Option<Self::Found<'a>> {
+    fn read<'a>(&mut self, index: IndexedLine<'a, '_>) -> Option<Self::Found<'a>> {
         let mut quotes = Vec::new();
         while let Some(at) = index.next_quote(quotes.last().map_or(0, |last| last + 1)) {
             quotes.push(at);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::format::EventFormat;
-use crate::event::simd::dispatch::at_each_level;
+use crate::event::simd::dispatch::{at_each_level, at_each_level_by, readers};
 use crate::event::v2::{Message, payload, read_any};
 
 const TYPE: &str = r#""$type":"network.bsky.jetstream.subscribeEvents#commit""#;
@@ -55,17 +55,110 @@ fn printed(event: &Event<'_>) -> (String, HeaderSpans, String, HeaderSpans, u64,
     (line, spans, native, event.native_spans(), event.time_us, event.seq)
 }
 
-/// Checks that the fast path finds what the general parser finds, if it finds anything.
-fn check(message: &[u8]) {
-    for event in at_each_level::<Envelope>(message).into_iter().flatten() {
-        let Ok(Message::Event(expected)) = read_any(message) else {
-            panic!("no event: {}", String::from_utf8_lossy(message))
-        };
-        assert_eq!(printed(&event), printed(&expected), "{}", String::from_utf8_lossy(message));
+/// Reads all messages with one reader.
+#[derive(Default)]
+struct Stream(EventReader);
+
+impl IndexReader for Stream {
+    type Found<'a> = (Event<'a>, bool);
+
+    fn read<'a>(&mut self, index: IndexedLine<'a, '_>) -> Option<Self::Found<'a>> {
+        let is_learned = learned_message(&mut self.0, Walk::new(index)).is_some();
+        Envelopes(&mut self.0).read(index).map(|event| (event, is_learned))
     }
+}
+
+/// As [`Stream`], in native format.
+#[derive(Default)]
+struct NativeStream(EventReader);
+
+impl IndexReader for NativeStream {
+    type Found<'a> = NativeEvent;
+
+    fn read(&mut self, index: IndexedLine<'_, '_>) -> Option<NativeEvent> {
+        NativeEnvelopes(&mut self.0).read(index)
+    }
+}
+
+/// Readers of each level.
+struct Readers {
+    v1: Vec<Stream>,
+    native: Vec<NativeStream>,
+}
+
+impl Readers {
+    fn new() -> Self {
+        Self { v1: readers(), native: readers() }
+    }
+
+    /// Checks that the fast path finds what the general parser finds, if it finds anything. Returns
+    /// whether it read the message by a learned order.
+    fn check(&mut self, message: &[u8]) -> bool {
+        let mut is_learned = false;
+        let text = String::from_utf8_lossy(message);
+        for (event, learned) in at_each_level_by(&mut self.v1, message).into_iter().flatten() {
+            let Ok(Message::Event(expected)) = read_any(message) else {
+                panic!("no event: {text}")
+            };
+            assert_eq!(printed(&event), printed(&expected), "{text}");
+            is_learned |= learned;
+        }
+        for found in at_each_level_by(&mut self.native, message).into_iter().flatten() {
+            let Ok(Message::Event(expected)) = read_any(message) else {
+                panic!("no event: {text}")
+            };
+            let NativeEvent { start, end, seq, spans } = found;
+            assert_eq!(&message[start..end], expected.native_line(), "{text}");
+            assert_eq!((seq, spans), (expected.seq, expected.native_spans()), "{text}");
+        }
+        is_learned
+    }
+}
+
+/// Checks a message that no other precedes, and a line in native format.
+fn check(message: &[u8]) {
+    Readers::new().check(message);
     for spans in at_each_level::<NativeLine>(message).into_iter().flatten() {
         let expected = payload::parse_any(message);
         assert_eq!(Ok(spans), expected, "{}", String::from_utf8_lossy(message));
+    }
+}
+
+/// Other values of the members of [`COMMIT`], sound ones and others.
+const VALUES: [&[&str]; 9] = [
+    &[r#""cid":"bafy""#, r#""cid":null"#, r#""cid":{"a":1}"#, ""],
+    &[r#""collection":"a.b.c""#, r#""collection":"\u0061.b.c""#],
+    &[r#""did":"did:plc:a""#, r#""did":7"#],
+    &[r#""operation":"delete""#, r#""operationX":"delete""#],
+    &[
+        r#""record":{}"#,
+        r#""record":[{"rev":"x","a":"]\""}]"#,
+        r#""record":"}""#,
+        r#""record":{"a":{}"#,
+        "",
+    ],
+    &[r#""rev":"""#, r#""rev":"3mptbypluud2b","x":5"#],
+    &[r#""rkey":"self""#, ""],
+    &[r#""seq":1"#, r#""seq":7000002"#, r#""seq":-7"#, r#""seq":70000000000000002"#, r#""seq":07"#],
+    &[r#""time":"2026-07-04T14:39:08.085434Z""#, r#""time":"2026-07-04T14:38:61.085434Z""#, ""],
+];
+
+/// For each member of [`COMMIT`]: whether its value changes, and to which one.
+fn changes() -> impl Strategy<Value = Vec<Option<usize>>> {
+    prop::collection::vec(prop::option::weighted(0.2, 0..60_usize), 9)
+}
+
+/// Returns a message with its members in this order.
+fn in_order(order: &[usize], changes: &[Option<usize>], is_type_last: bool) -> String {
+    let member = |place: &usize| match changes.get(*place).copied().flatten() {
+        Some(change) => VALUES[*place][change % VALUES[*place].len()],
+        None => [&COMMIT[..], &[TYPE]].concat()[*place],
+    };
+    let members: Vec<_> = order.iter().map(member).filter(|member| !member.is_empty()).collect();
+    let payload = format!("\"payload\":{{{}}}", members.join(","));
+    match is_type_last {
+        true => format!("{{{payload},\"x\":[],\"$type\":\"message\"}}"),
+        false => format!("{{\"$type\":\"message\",{payload}}}"),
     }
 }
 
@@ -96,6 +189,33 @@ proptest! {
     }
 
     #[test]
+    fn events_in_the_order_of_earlier_ones_are_read_as_by_the_general_parser(
+        order in Just((0..10).collect::<Vec<_>>()).prop_shuffle(), is_type_last in any::<bool>(),
+        messages in prop::collection::vec((changes(), prop::option::weighted(0.1, any::<prop::sample::Index>())), 1..12),
+    ) {
+        let mut readers = Readers::new();
+        for (changes, hit) in messages {
+            let mut message = in_order(&order, &changes, is_type_last).into_bytes();
+            if let Some(hit) = hit {
+                let at = hit.index(message.len());
+                message[at] = b"\"\\{}[],: a1"[hit.index(11)];
+            }
+            readers.check(&message);
+        }
+    }
+
+    #[test]
+    fn the_order_of_one_event_reads_the_next_ones(
+        order in Just((0..10).collect::<Vec<_>>()).prop_shuffle(), is_type_last in any::<bool>(),
+    ) {
+        prop_assume!(is_type_last || order != [9, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let mut readers = Readers::new();
+        prop_assert!(!readers.check(in_order(&order, &[], is_type_last).as_bytes()));
+        prop_assert!(readers.check(in_order(&order, &[None, Some(0), Some(0)], is_type_last).as_bytes()));
+        prop_assert!(readers.check(in_order(&order, &[None, None, None, Some(0)], is_type_last).as_bytes()));
+    }
+
+    #[test]
     fn a_commit_in_any_order_needs_no_general_parser(
         members in Just([&COMMIT[..], &[TYPE]].concat()).prop_shuffle(), is_first in any::<bool>(),
     ) {
@@ -105,7 +225,8 @@ proptest! {
             true => format!("{{{kind},{payload}}}"),
             false => format!("{{{payload},{kind}}}"),
         };
-        let events = at_each_level::<Envelope>(message.as_bytes());
+        let mut streams = readers::<Stream>();
+        let events = at_each_level_by(&mut streams, message.as_bytes());
         prop_assert!(events.iter().all(Option::is_some));
         check(message.as_bytes());
         for spans in at_each_level::<NativeLine>(native.as_bytes()) {
@@ -120,10 +241,45 @@ fn other_events_need_no_general_parser() {
         let message = format!(
             r#"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#{kind}","did":"did:plc:a","{kind}":{{"did":"did:plc:a","seq":31527015470}},"seq":7000026,"time":"2026-07-04T14:38:08.384849Z"}}}}"#
         );
-        assert!(
-            at_each_level::<Envelope>(message.as_bytes()).iter().all(Option::is_some),
-            "{kind}"
-        );
+        let mut streams = readers::<Stream>();
+        let events = at_each_level_by(&mut streams, message.as_bytes());
+        assert!(events.iter().all(Option::is_some), "{kind}");
         check(message.as_bytes());
     }
+}
+
+#[test]
+fn an_order_that_only_one_event_has_is_not_tried_for_long() {
+    let usual: Vec<usize> = (0..10).collect();
+    let mut readers = Readers::new();
+    let mut is_learned = |first: usize| {
+        let order = [&usual[first..], &usual[..first]].concat();
+        readers.check(in_order(&order, &[], true).as_bytes())
+    };
+    assert!(!is_learned(3) && is_learned(3));
+    // As many events in another order as end the trust.
+    (0..4).for_each(|_| assert!(!is_learned(4)));
+    assert!(!is_learned(3));
+    // The order is learned again, from an event that came often enough.
+    assert!((0..40).any(|_| is_learned(5)));
+}
+
+#[test]
+fn deletes_are_read_by_the_order_of_creates() {
+    let order = [8, 7, 6, 5, 4, 3, 2, 1, 0, 9];
+    let mut readers = Readers::new();
+    let mut is_learned = |without: &[usize]| {
+        let order: Vec<_> =
+            order.iter().copied().filter(|place| !without.contains(place)).collect();
+        readers.check(in_order(&order, &[], true).as_bytes())
+    };
+    // A delete comes first, and its order is not learned.
+    assert!(
+        !is_learned(&[0, 4])
+            && !is_learned(&[])
+            && is_learned(&[0, 4])
+            && is_learned(&[4])
+            && is_learned(&[])
+    );
+    assert!(!is_learned(&[2]) && !is_learned(&[8]));
 }
