@@ -105,8 +105,8 @@ impl Batch {
         decoder.scratch.shrink_to(KEEP_SCRATCH_BYTES);
     }
 
-    /// Leaves each line where it is, as a part of its message. Copying it is up to the stage that closes
-    /// the gaps: it copies only what is written.
+    /// Marks each line as a part of its message, and copies nothing: the stage that closes the gaps copies
+    /// the lines that are written.
     fn decode_to_native(
         &mut self,
         decoder: &mut MessageDecoder,
