@@ -55,6 +55,13 @@ pub const PROFILES: &[Profile] = &[
         events: 6_000,
         ..WITNESS_STREAM
     },
+    // The first server lacks so much that each run leaves it when it has compared a window.
+    Profile {
+        name: "witness leave",
+        losses: &["omit=10,blind=app.bsky.graph.list", "omit=40"],
+        flags: &["--protocol", "v2", "--rewind", "60s", "--witness-leave", "5%"],
+        ..WITNESS_STREAM
+    },
     // Nothing of the witness is printed. After a failover, the other server brings what the first
     // one lacks.
     Profile { name: "witness report", witness: Some(Witness::Report), ..WITNESS_STREAM },

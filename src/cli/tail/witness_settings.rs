@@ -7,7 +7,7 @@ use clap::{ValueEnum, ValueHint};
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::duration::parse_positive_duration;
-use crate::settings::{MissingEvents, TailSettings, WhenFull, Witness};
+use crate::settings::{CursorMode, MissingEvents, TailSettings, WhenFull, Witness};
 use crate::source::endpoint::{self, Endpoint};
 
 /// The shortest and the longest window. Servers receive an event within a second of each other;
@@ -135,6 +135,15 @@ fn check(
         return error(
             "when-full",
             "what this drops would count as missing, and --witness would print it: leave one of the two out".to_owned(),
+        );
+    }
+    if let CursorMode::Seq(seq) = settings.cursor {
+        let seq = seq.0;
+        return error(
+            "cursor",
+            format!(
+                "{seq} is a sequence number of one server and means nothing on the witness: give a time"
+            ),
         );
     }
     if args.witness_leave.is_some() && args.witness_only == Some(WitnessOnly::Report) {

@@ -15,6 +15,7 @@ use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::PassedEvent;
 use crate::position::TimeUs;
 
+use super::commit_rank::CommitRank;
 use super::matcher::MissingEvent;
 use super::serve::Missing;
 
@@ -44,6 +45,8 @@ pub(super) struct Hold {
     missing_bytes: usize,
     /// Whether a batch was written before its time, and that was not reported.
     was_full: bool,
+    /// Numbers the events of the commits that are written.
+    ranks: CommitRank,
     /// What is to be written next.
     ready: VecDeque<Step>,
 }
@@ -75,6 +78,7 @@ impl Hold {
             missing: 0,
             missing_bytes: 0,
             was_full: false,
+            ranks: CommitRank::default(),
             ready: VecDeque::new(),
         }
     }
@@ -151,6 +155,7 @@ impl Hold {
         for i in 0..item.batch.len() {
             if let Some(header) = item.batch.header_or_parse(i, shape) {
                 let earlier = self.take_earlier(&header, item.batch.line(i));
+                self.ranks.note(&header.header(item.batch.line(i)));
                 if !earlier.is_empty() {
                     let first = item.split_lines(std::mem::take(&mut piece));
                     self.ready.push_back(Step::Main(first));
@@ -169,9 +174,12 @@ impl Hold {
         let header = header.header(line);
         let mut earlier = Vec::new();
         while let Some(first) = waiting.front()
-            && let Some(spans) = first.missing.event.header
-            && precedes(&spans.header(&first.missing.event.line), &header)
+            && let event = &first.missing.event
+            && let Some(spans) = event.header
+            && let first = spans.header(&event.line)
+            && precedes(&first, &header, event.rank <= self.ranks.of(&header))
         {
+            self.ranks.note(&first);
             earlier.extend(waiting.pop_front().map(|waiting| waiting.missing));
         }
         if waiting.is_empty() {
@@ -220,13 +228,16 @@ impl Hold {
     }
 }
 
-/// Returns whether a missing event comes before another one of its account.
-fn precedes(missing: &Header<'_>, other: &Header<'_>) -> bool {
-    let revs = match (&missing.commit, &other.commit) {
-        (Some(a), Some(b)) if !a.rev.is_empty() && !b.rev.is_empty() => a.rev.cmp(&b.rev),
-        _ => Ordering::Equal,
-    };
-    revs.then(missing.time_us.cmp(&other.time_us)) == Ordering::Less
+/// Returns whether a missing event comes before another one of its account; `by_rank` says that of
+/// two events of one commit.
+fn precedes(missing: &Header<'_>, other: &Header<'_>, by_rank: bool) -> bool {
+    match (&missing.commit, &other.commit) {
+        (Some(a), Some(b)) if !a.rev.is_empty() && !b.rev.is_empty() => match a.rev.cmp(&b.rev) {
+            Ordering::Equal => by_rank,
+            revs => revs == Ordering::Less,
+        },
+        _ => missing.time_us < other.time_us,
+    }
 }
 
 #[cfg(test)]
@@ -262,13 +273,17 @@ mod tests {
     }
 
     fn push_missing(hold: &mut Hold, did: char, i: u64, clock: u64) {
+        push_missing_line(hold, &line(did, i), i, clock, 0);
+    }
+
+    fn push_missing_line(hold: &mut Hold, line: &str, i: u64, clock: u64, rank: u32) {
         let mut batch = Batch::default();
-        batch.push(line(did, i).as_bytes());
+        batch.push(line.as_bytes());
         let connection = connection();
         let header = batch.header_or_parse(0, connection.shape);
         let (name, line) = (NameId::default(), batch.line(0).into());
         let event =
-            WitnessEvent { line, header, connection, name, counts: true, is_relayed: false };
+            WitnessEvent { line, header, connection, name, counts: true, rank, is_relayed: false };
         hold.push_missing(MissingEvent { identity: i, clock: TimeUs(clock), event }, TimeUs(clock));
     }
 
@@ -312,6 +327,28 @@ mod tests {
         assert_eq!(written(&mut hold, 129), [1, 9]);
         assert_eq!(written(&mut hold, 161), [0; 0]);
         assert_eq!(written(&mut hold, 162), [2]);
+    }
+
+    #[test]
+    fn a_missing_event_of_a_commit_comes_in_its_place_whatever_the_times_say() {
+        let rev_of = |i| if (2..6).contains(&i) { 2 } else { i };
+        let event = |i: u64, late: u64| {
+            let rev = format!("{:013}", rev_of(i));
+            let time = format!("\"time_us\":{}", i + late);
+            let rev = line('a', i).replace(&format!("{i:013}"), &rev);
+            rev.replace(&format!("\"time_us\":{i}"), &time)
+        };
+        let mut hold = Hold::new(WINDOW);
+        // The commit has the events 2 to 5, and the witness is 30 late.
+        for i in [1, 3, 4, 7] {
+            let mut batch = Batch::default();
+            batch.push(event(i, 0).as_bytes());
+            hold.push(Item::lines(batch, connection()), TimeUs(i));
+        }
+        for (i, rank) in [(2, 0), (5, 3)] {
+            push_missing_line(&mut hold, &event(i, 30), i, i + 30, rank);
+        }
+        assert_eq!(written(&mut hold, 500), [1, 32, 3, 4, 35, 7]);
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Leaves a server that lacks too many events for the witness (`--witness-leave`).
+//! Leaves a server that lacks too many events for the witness (`--witness-leave`), or that has sent
+//! none.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::display::units::duration;
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
+use crate::settings::MissingEvents;
 
 use super::loss::Progress;
 use super::serve::{MainStream, WitnessSide};
@@ -23,6 +27,35 @@ impl WitnessSide {
     /// Returns the change of server that is due, if one is. Call it after [`WitnessSide::serve`] has
     /// returned all missing events.
     pub fn leave(&mut self, main: &MainStream<'_>, now: TimeUs) -> Option<Leave> {
+        self.leave_silent(main, Instant::now()).or_else(|| self.leave_lossy(main, now))
+    }
+
+    /// Leaves a server that has sent nothing in this run, and the witness has: without an event of
+    /// the server in use there is nothing to compare with, and no position.
+    fn leave_silent(&mut self, main: &MainStream<'_>, now: Instant) -> Option<Leave> {
+        let window = Duration::from_micros(self.config.window_us);
+        let is_expected = self.config.missing != MissingEvents::Report && !self.has_left_silent;
+        if !is_expected || main.events > 0 || !main.is_without_position() {
+            return None;
+        }
+        let stream = self.stream.as_ref().filter(|stream| stream.has_brought_events())?;
+        let heard = *self.heard_since.get_or_insert(now);
+        let silent_since = self.main_silence.silent_since()?.max(heard);
+        let (from, to) = (self.server_in_use(main), Arc::clone(&stream.server));
+        if now.saturating_duration_since(silent_since) < window || from == to {
+            return None;
+        }
+        self.has_left_silent = true;
+        self.config.metrics.witness.left.add(1);
+        tracing::warn!(
+            "{from} has sent no event in {}, and {to} has: leaving it for {to}",
+            duration(window)
+        );
+        Some(Leave { from, to, gap: None })
+    }
+
+    /// Leaves a server that lacks too many events.
+    fn leave_lossy(&mut self, main: &MainStream<'_>, now: TimeUs) -> Option<Leave> {
         let from = self.server_in_use(main);
         let loss_watch = self.loss.as_mut()?;
         if *from != *self.compared_server {

@@ -33,6 +33,9 @@ pub(super) struct WitnessEvent {
     pub(super) connection: Arc<ConnectionInfo>,
     pub(super) name: NameId,
     pub(super) counts: bool,
+    /// How many events of its commit the witness sent directly before it; only noted if the output
+    /// waits.
+    pub(super) rank: u32,
     /// Whether its dedup key has the number of a relay. Two servers that read different relays
     /// have different numbers.
     pub(super) is_relayed: bool,
@@ -282,6 +285,7 @@ mod tests {
             connection: Arc::new(ConnectionInfo::v1(1, origin(), RequestedCursor::Live)),
             name: NameId::default(),
             counts: true,
+            rank: 0,
             is_relayed,
         }
     }

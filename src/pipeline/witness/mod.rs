@@ -17,6 +17,7 @@
 //!
 //! [`Reader`]: super::reader::Reader
 
+mod commit_rank;
 mod counts;
 mod filter_change;
 mod hold;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::batch::{Batch, CompactBatch};
-use crate::event::header_spans::IdentityScope;
+use crate::event::header_spans::{HeaderSpans, IdentityScope};
 use crate::metrics::Metrics;
 use crate::pipeline::dedup::{EventProcessor, PassedEvent};
 use crate::pipeline::filter_updates::FilterSender;
@@ -12,6 +12,7 @@ use crate::position::TimeUs;
 use crate::settings::MissingEvents;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
+use super::commit_rank::CommitRank;
 use super::counts::Counts;
 use super::filter_change::{FilterChanges, account_number};
 use super::hold::Hold;
@@ -70,6 +71,10 @@ impl MainStream<'_> {
         self.arrived.unwrap_or(self.written).latest()
     }
 
+    pub(super) fn is_without_position(&self) -> bool {
+        self.arrived.unwrap_or(self.written).position().is_none()
+    }
+
     /// Returns the time of the oldest event that the output recognises.
     fn oldest_key(&self) -> Option<TimeUs> {
         self.arrived.unwrap_or(self.written).position().map(|position| position.rewind_to.time)
@@ -104,11 +109,17 @@ pub struct WitnessSide {
     pub(super) loss: Option<LossWatch>,
     /// The server in use that `loss` watches; empty before the first look.
     pub(super) compared_server: Arc<str>,
-    main_silence: SilenceClock,
+    pub(super) main_silence: SilenceClock,
     silence: SilenceClock,
     /// Whether the log says that the streams can't be compared, because the witness is too far
     /// behind.
     is_behind: bool,
+    /// Whether a server was left because it had sent nothing.
+    pub(super) has_left_silent: bool,
+    /// When the witness had sent an event and the server in use had not.
+    pub(super) heard_since: Option<Instant>,
+    /// Numbers the events of the witness's commits.
+    ranks: CommitRank,
     /// What waits for the witness.
     pub(super) hold: Option<Hold>,
     /// Whether the log says that more waits than may be kept.
@@ -141,7 +152,10 @@ impl WitnessSide {
             main_silence: SilenceClock::new(window, now, config.is_live),
             silence: SilenceClock::new(window, now, config.is_live),
             is_behind: false,
+            has_left_silent: false,
+            heard_since: None,
             is_hold_full: false,
+            ranks: CommitRank::default(),
             hold: (config.missing == MissingEvents::Hold).then(|| Hold::new(config.window_us)),
             main_reached: TimeUs(0),
             carried: None,
@@ -299,8 +313,10 @@ impl WitnessSide {
                 continue;
             }
             let is_relayed = scope == IdentityScope::Relay;
+            let rank = header.map_or(0, |header| self.rank(&header, line));
             let names = &mut self.names;
             let event = || WitnessEvent {
+                rank,
                 line: line.into(),
                 header,
                 connection: Arc::clone(&taken.connection),
@@ -313,6 +329,17 @@ impl WitnessSide {
                 self.matcher.matched_relayed();
             }
         }
+    }
+
+    /// Returns the place of an event of the witness in its commit, if the output waits.
+    fn rank(&mut self, header: &HeaderSpans, line: &[u8]) -> u32 {
+        if self.hold.is_none() {
+            return 0;
+        }
+        let header = header.header(line);
+        let rank = self.ranks.of(&header);
+        self.ranks.note(&header);
+        rank
     }
 
     /// Counts what the witness has passed and does not have.

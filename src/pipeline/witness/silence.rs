@@ -61,6 +61,11 @@ impl SilenceClock {
         }
     }
 
+    /// Returns since when the connection has brought no event; `None` without a connection.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        self.connected.map(|connected| connected.max(self.quiet))
+    }
+
     /// Returns how far the stream has come: its own clock, or almost this machine's once a
     /// connection has worked for the window, and for as long as a replay takes, without an event.
     pub(super) fn reached(&mut self, seen: Observation) -> TimeUs {

@@ -63,6 +63,13 @@ impl WitnessStream {
         Some(PassedLines { lines, passed, connection, filter })
     }
 
+    /// Returns whether it is connected and has brought an event.
+    pub(super) fn has_brought_events(&self) -> bool {
+        let metrics = &self.metrics;
+        metrics.connected.get() == 1
+            && (metrics.received.get() > 0 || metrics.queue_events.get() > 0)
+    }
+
     /// Gives the memory of a batch back.
     pub(super) fn recycle(&self, lines: CompactBatch) {
         self.receiver.recycle(lines.into_batch());

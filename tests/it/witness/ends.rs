@@ -53,6 +53,7 @@ fn what_can_not_be_compared_is_refused() {
     refused(&["--witness", "w.example", "--witness-window", "1h"], "from 1s to 10m");
     refused(&["--witness-only", "report"], "name one with --witness HOST");
     refused(&["--witness-leave", "1%"], "name one with --witness HOST");
+    refused(&["--witness", "w.example", "--cursor", "123456"], "means nothing on the witness");
     let leave = ["--witness", "w.example", "--witness-leave"];
     refused(&[&leave[..], &["0%"]].concat(), "from 0.0001% to 100%");
     let report = [&leave[..], &["1%", "--witness-only", "report"]].concat();

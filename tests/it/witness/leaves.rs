@@ -1,9 +1,14 @@
 //! `--witness-leave`: a server that lacks too many events is left for the witness.
 
 use super::pair::{
-    MAIN_LACKS, Pair, WITNESS_LACKS, assert_once, main_lacks, sum, wait_for_metric, witness_lacks,
+    MAIN_LACKS, Pair, WITNESS_LACKS, assert_once, main_lacks, sum, wait_for_metric, wait_until,
+    witness_lacks,
 };
-use crate::support::FIRST_US;
+use super::{main_events, numbers};
+use crate::operate::MonitoredTail;
+use crate::support::scripted::ScriptedServer;
+use crate::support::scripted::Step::{Accept, OnlyPongs};
+use crate::support::{FIRST_US, Scratch, ServeProcess};
 
 /// A window of fifty events.
 const FLAGS: [&str; 4] = ["--witness-window", "5s", "--witness-leave", "10%"];
@@ -83,4 +88,44 @@ fn a_gap_before_the_change_ends_a_run_that_must_have_none_and_the_next_one_conti
     tail.signal("TERM");
     tail.ends();
     assert_once(&pair.written());
+}
+
+#[test]
+fn a_server_that_has_sent_nothing_is_left() {
+    // The second connection is that of the witness.
+    let main = ScriptedServer::start([vec![Accept, OnlyPongs], vec![Accept, OnlyPongs]]);
+    let (scratch, home) = (Scratch::new(), Scratch::new());
+    let lines = main_events(|_| true);
+    let witness = ServeProcess::start(&scratch.recording(&lines), &[]);
+    let (host, out) = (witness.address.to_string(), scratch.path("all.ndjson"));
+    let flags = [
+        ["--witness", &host, "--witness-window", "1s", "--cursor", "oldest", "--protocol", "v1"],
+        [
+            "--archive",
+            "off",
+            "--metrics-listen",
+            "0",
+            "--log-format",
+            "text",
+            "-o",
+            out.to_str().unwrap(),
+        ],
+    ]
+    .concat();
+    let flags = [&flags[..], &["-v"]].concat();
+    let tail = MonitoredTail::start_in(&home.path("."), &main.host(), &flags, |_| {});
+    let address = tail.metrics_address();
+    let warning = tail.says("has sent no event in 1.0s");
+    assert!(warning.contains(&format!("leaving it for {host}")), "{warning}");
+    let written = "skytail_events_total{outcome=\"written\"}";
+    wait_for_metric(address, written, 600);
+    wait_until("second connection", || match main.requests().len() {
+        2 => Ok(()),
+        count => Err(format!("{count}")),
+    });
+    tail.signal("TERM");
+    tail.ends();
+    let text = std::fs::read_to_string(&out).unwrap();
+    let written = numbers(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(written, (0..600).collect::<Vec<_>>());
 }

@@ -136,7 +136,7 @@ fn recording(scratch: &Scratch, count: u64) -> PathBuf {
 
 /// Repeats the check until it succeeds.
 #[track_caller]
-fn wait_until(what: &str, check: impl Fn() -> Result<(), String>) {
+pub fn wait_until(what: &str, check: impl Fn() -> Result<(), String>) {
     let patience = Instant::now() + PATIENCE;
     while let Err(problem) = check() {
         assert!(Instant::now() < patience, "no {what}: {problem}");
