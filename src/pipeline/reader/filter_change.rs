@@ -73,8 +73,16 @@ impl Reader {
             (Some(lists), None) => lists.live(),
         };
         let now = self.client.filter();
-        let is_same = Arc::ptr_eq(&newest, &now) || newest.lists_equal(&now);
-        (!is_same).then_some(newest)
+        if Arc::ptr_eq(&newest, &now) {
+            return None;
+        }
+        if newest.lists_equal(&now) {
+            // The next comparison is one of pointers: a backfill makes one at each step, and this one
+            // takes a millisecond for 10,000 accounts.
+            self.client.set_filter(newest);
+            return None;
+        }
+        Some(newest)
     }
 
     /// Waits until the filter is to change, and returns what that needs. `protocol` is that of the
