@@ -119,7 +119,7 @@ impl NewFile {
         }
         file.set_len(0).map_err(failed)?;
         let path = path.to_owned();
-        Ok((Self { path, temporary: list.add(temporary) }, file))
+        Ok((Self { path, temporary: list.register(temporary) }, file))
     }
 
     /// Returns the path that the file will have.

@@ -21,7 +21,7 @@ impl ListLock {
 
     /// Adds a name. The caller has locked the file, or has created it.
     #[must_use]
-    pub fn add(mut self, path: PathBuf) -> TemporaryName {
+    pub fn register(mut self, path: PathBuf) -> TemporaryName {
         self.0.push(path.clone());
         TemporaryName(path)
     }
@@ -36,7 +36,7 @@ impl TemporaryName {
     /// Adds the name of a file that does not exist yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        ListLock::acquire().add(path)
+        ListLock::acquire().register(path)
     }
 
     /// Returns the name.

@@ -297,7 +297,7 @@ impl Copy {
             return Err(ReplaceError::Changed);
         }
         file.set_len(0).map_err(failed)?;
-        Ok(Self { file, name: list.add(path) })
+        Ok(Self { file, name: list.register(path) })
     }
 
     /// Writes a Parquet file without some rows. It gets the name of the copy when it is complete.
