@@ -91,6 +91,17 @@ impl TailProcess {
         super::signal(self.child.id(), signal);
     }
 
+    /// Asks the process once to stop, and waits until it has ended, without reading its output.
+    /// Another signal after the run has ended would end the process before its exit.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        let patience = Instant::now() + super::PATIENCE;
+        while !self.has_ended() {
+            assert!(Instant::now() < patience, "still running");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends a signal repeatedly until the process has ended, without reading its output.
     pub fn signal_until_it_ends(&mut self, signal: &str) {
         let patience = Instant::now() + super::PATIENCE;

@@ -113,7 +113,7 @@ fn a_change_while_the_archive_is_read_continues_there_with_the_new_filter() {
     while printed.last() != Some(&last) {
         printed.push(run.line().expect("more lines"));
     }
-    run.signal_until_it_ends("TERM");
+    run.stop();
     assert_eq!(run.wait().code(), 0);
     let log = fs::read_to_string(&log).unwrap();
     let line = log.lines().find(|line| line.contains("filter changed")).expect(&log);

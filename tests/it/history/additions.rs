@@ -114,7 +114,7 @@ impl Case {
         let mut run = self.start(flag, more);
         self.wait_for_last(&mut run, sorts);
         self.wait_for_waiting(0);
-        run.signal_until_it_ends("TERM");
+        run.stop();
         let ended = run.wait();
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         ended
@@ -141,7 +141,7 @@ fn an_added_account_brings_its_history_before_its_newer_events_while_the_stream_
     reload(&run);
     case.wait_for_last(&mut run, &[EVEN, ODD]);
     case.wait_for_waiting(0);
-    run.signal_until_it_ends("TERM");
+    run.stop();
     let ended = run.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     for words in [
@@ -168,7 +168,7 @@ fn what_a_list_gained_between_two_runs_gets_its_history_too() {
     let mut run = case.start("-d", &["--cursor", "auto"]);
     case.wait_for_waiting(0);
     case.wait_for_last(&mut run, &[ODD]);
-    run.signal_until_it_ends("TERM");
+    run.stop();
     assert!(!run.wait().stderr.contains("the history of"));
     case.assert_complete(&[EVEN, ODD, TENTH]);
 }
@@ -256,7 +256,7 @@ fn an_archive_that_stays_away_ends_with_a_gap_and_the_stream_has_the_account() {
         assert!(!run.has_ended() && Instant::now() < patience, "{}", cursors());
         std::thread::sleep(Duration::from_millis(20));
     }
-    run.signal_until_it_ends("TERM");
+    run.stop();
     let ended = run.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("the archive wants a key"), "{}", ended.stderr);
@@ -275,7 +275,7 @@ fn an_account_that_is_removed_again_cancels_its_history() {
     case.list(&[EVEN]);
     reload(&run);
     case.wait_for_waiting(0);
-    run.signal_until_it_ends("TERM");
+    run.stop();
     let ended = run.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     let words = "1 added account was removed again before its history was complete";
