@@ -186,7 +186,8 @@ fn what_waits_for_the_witness_at_a_change_passes_the_old_filter() {
     assert_eq!(printed(&run, wanted.len()), wanted);
     let log = run.says("filter changed");
     assert!(log.contains("1 account removed, 1 in all; it applies after seq 200 "), "{log}");
-    run.ends();
+    let summary = summary(run);
+    assert_eq!(summary["witness"]["printed"], 0, "{summary}");
 }
 
 #[test]
