@@ -19,7 +19,7 @@ use crate::position::TimeUs;
 
 use super::matcher::{Subject, WitnessEvent};
 use super::names::OTHER;
-use super::serve::WitnessSide;
+use super::serve::{MainStream, WitnessSide};
 
 /// Most changes whose window is not over. A reader changes the filter at most once a second, so that
 /// only a long window can have more.
@@ -133,6 +133,16 @@ impl WitnessSide {
         if let Some(skipped) = self.changes.on_main(before, after, main) {
             self.matcher.skip_both_to(skipped);
         }
+    }
+
+    /// Returns whether a resumed run has not come as far as the run before. Until then the clock of
+    /// the server in use is that of the saved position, and the server may still send what the filter
+    /// did not want before that.
+    pub(super) fn is_replaying(&mut self, main: &MainStream<'_>, reached: TimeUs) -> bool {
+        if self.config.floor.is_none() {
+            return false;
+        }
+        reached <= *self.resumed_at.get_or_insert(main.latest())
     }
 
     /// Notes events of the server in use that the filter did not want at their place.

@@ -67,7 +67,7 @@ pub struct MainStream<'a> {
 }
 
 impl MainStream<'_> {
-    fn latest(&self) -> TimeUs {
+    pub(super) fn latest(&self) -> TimeUs {
         self.arrived.unwrap_or(self.written).latest()
     }
 
@@ -126,6 +126,8 @@ pub struct WitnessSide {
     pub(super) is_hold_full: bool,
     /// How far the server in use has come.
     pub(super) main_reached: TimeUs,
+    /// The clock of the saved position, if the run resumes and has begun to compare.
+    pub(super) resumed_at: Option<TimeUs>,
     /// The next missing event, if its line has another shape than those before it.
     pub(super) carried: Option<MissingEvent>,
     /// How far the witness has come.
@@ -158,6 +160,7 @@ impl WitnessSide {
             ranks: CommitRank::default(),
             hold: (config.missing == MissingEvents::Hold).then(|| Hold::new(config.window_us)),
             main_reached: TimeUs(0),
+            resumed_at: None,
             carried: None,
             reached: TimeUs(0),
             allowance: super::missing::BURST,
@@ -234,7 +237,10 @@ impl WitnessSide {
         self.take_batches(main, now_us);
         self.expire(main, now, now_us);
         self.changes.settle(reached, self.reached);
-        let missing = self.find_missing(main, reached, now);
+        let missing = match self.is_replaying(main, reached) {
+            true => None,
+            false => self.find_missing(main, reached, now),
+        };
         self.publish();
         missing
     }

@@ -315,6 +315,11 @@ impl Writer {
             self.processor.report_gap(gap);
             self.report_anomaly(connection.number);
         }
+        // A gap or a state of the lists beside the stream: its connection is not that of the stream,
+        // whose checks and undecided events must stay.
+        if batch.is_empty() && through.is_none() {
+            return self.publish_position(None);
+        }
         self.messages.decode(&mut batch, &connection);
         let events = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
@@ -329,9 +334,7 @@ impl Writer {
         }
         self.report_rejected();
         self.report_anomaly(connection.number);
-        // An item without lines may be of no server, for example one with a state of the lists.
-        let begun = if events > 0 { self.begin_feed(&connection) } else { Ok(()) };
-        match begun.and_then(|()| self.save_run_start()) {
+        match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let written_bytes = 0;
                 let open =
