@@ -31,6 +31,7 @@ pub(super) fn set_up(settings: &TailSettings, parts: WitnessParts) -> WitnessSet
     let (filters, updates) = filter_updates();
     let side = WitnessSide::new(WitnessConfig {
         window_us: witness.window_us,
+        key: parts.rules.secrets.key,
         missing: witness.missing,
         leave_ppm: witness.leave_ppm,
         servers: settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label)).collect(),

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::batch::Batch;
+use crate::event::event_id::{EventIdHasher, EventIdKey};
 use crate::event::header::Header;
 use crate::event::header_spans::HeaderSpans;
 use crate::pipeline::channel::Item;
@@ -28,10 +29,17 @@ pub(super) const MAX_EVENTS: usize = 1 << 19;
 const MAX_MISSING: usize = 1 << 18;
 const MAX_MISSING_BYTES: usize = 64 << 20;
 
+/// Servers receive an event at times that differ by less than this, beside the difference of their
+/// clocks.
+const MAX_JITTER_US: u64 = 50_000;
+
 /// What waits.
 #[derive(Debug)]
 pub(super) struct Hold {
     window_us: u64,
+    identities: EventIdHasher,
+    /// By how much the witness's clock is ahead of that of the server in use.
+    offset_us: i64,
     items: VecDeque<(Item, TimeUs)>,
     /// The events of these batches, and their bytes.
     events: usize,
@@ -67,9 +75,11 @@ struct Waiting {
 }
 
 impl Hold {
-    pub(super) fn new(window_us: u64) -> Self {
+    pub(super) fn new(window_us: u64, key: EventIdKey) -> Self {
         Self {
             window_us,
+            identities: EventIdHasher::new(key),
+            offset_us: 0,
             items: VecDeque::new(),
             events: 0,
             bytes: 0,
@@ -118,6 +128,21 @@ impl Hold {
         self.missing_bytes += missing.event.line.len();
         self.order.push_back((clock, did.clone()));
         self.accounts.entry(did).or_default().push_back(Waiting { clock, missing });
+    }
+
+    /// Notes which event follows a missing one of this account.
+    pub(super) fn note_successor(&mut self, did: &str, identity: u64, successor: u64) {
+        let waiting = self.accounts.get_mut(did).into_iter().flatten();
+        for missing in waiting.map(|waiting| &mut waiting.missing) {
+            if missing.identity == identity {
+                missing.event.successor = Some(successor);
+            }
+        }
+    }
+
+    /// Sets by how much the witness's clock is ahead of that of the server in use.
+    pub(super) fn set_offset(&mut self, offset_us: i64) {
+        self.offset_us = offset_us;
     }
 
     /// Returns what to write next, when the server in use has come to `reached`. A batch waits one
@@ -171,13 +196,18 @@ impl Hold {
     fn take_earlier(&mut self, header: &HeaderSpans, line: &[u8]) -> Vec<MissingEvent> {
         let did = header.did(line);
         let Some(waiting) = self.accounts.get_mut(&*did) else { return Vec::new() };
+        let (identity, offset_us) = (self.identities.of_line(header, line), self.offset_us);
         let header = header.header(line);
+        let is_next = |waiting: &Waiting| waiting.missing.event.successor == Some(identity);
+        let known = waiting.iter().rposition(is_next).map_or(0, |last| last + 1);
         let mut earlier = Vec::new();
         while let Some(first) = waiting.front()
             && let event = &first.missing.event
             && let Some(spans) = event.header
             && let first = spans.header(&event.line)
-            && precedes(&first, &header, event.rank <= self.ranks.of(&header))
+            && (earlier.len() < known
+                || precedes(&first, &header, event.rank <= self.ranks.of(&header))
+                    .unwrap_or_else(|| is_earlier(&first, &header, offset_us)))
         {
             self.ranks.note(&first);
             earlier.extend(waiting.pop_front().map(|waiting| waiting.missing));
@@ -228,149 +258,24 @@ impl Hold {
     }
 }
 
-/// Returns whether a missing event comes before another one of its account; `by_rank` says that of
-/// two events of one commit.
-fn precedes(missing: &Header<'_>, other: &Header<'_>, by_rank: bool) -> bool {
+/// Returns whether a missing event is earlier than another one, by more than the servers' order
+/// differs. The clock of its server is `offset_us` ahead.
+fn is_earlier(missing: &Header<'_>, other: &Header<'_>, offset_us: i64) -> bool {
+    let time_us = missing.time_us.saturating_add_signed(offset_us.saturating_neg());
+    time_us.saturating_add(MAX_JITTER_US) < other.time_us
+}
+
+/// Returns whether a missing event comes before another one of its account, if their revs say so;
+/// `by_rank` says that of two events of one commit.
+fn precedes(missing: &Header<'_>, other: &Header<'_>, by_rank: bool) -> Option<bool> {
     match (&missing.commit, &other.commit) {
         (Some(a), Some(b)) if !a.rev.is_empty() && !b.rev.is_empty() => match a.rev.cmp(&b.rev) {
-            Ordering::Equal => by_rank,
-            revs => revs == Ordering::Less,
+            Ordering::Equal => Some(by_rank),
+            revs => Some(revs == Ordering::Less),
         },
-        _ => missing.time_us < other.time_us,
+        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::event::format::EventFormat;
-    use crate::pipeline::witness::matcher::WitnessEvent;
-    use crate::pipeline::witness::names::NameId;
-    use crate::position::{Origin, ServerKind};
-    use crate::source::{ConnectionInfo, RequestedCursor};
-
-    const WINDOW: u64 = 80;
-
-    fn connection() -> Arc<ConnectionInfo> {
-        let server = "main.example".into();
-        let origin = Origin { server, kind: ServerKind::V2, filter_fingerprint: 0 };
-        Arc::new(ConnectionInfo::v1(1, origin, RequestedCursor::Live))
-    }
-
-    /// Returns event `i` of an account, whose revs are in the order of the numbers.
-    fn line(did: char, i: u64) -> String {
-        format!(
-            r#"{{"did":"did:plc:{did}","time_us":{i},"kind":"commit","commit":{{"rev":"{i:013}","operation":"create","collection":"a.b.c","rkey":"{i}"}}}}"#
-        )
-    }
-
-    fn push(hold: &mut Hold, events: &[(char, u64)], clock: u64) {
-        let mut batch = Batch::default();
-        events.iter().for_each(|(did, i)| batch.push(line(*did, *i).as_bytes()));
-        hold.push(Item::lines(batch, connection()), TimeUs(clock));
-    }
-
-    fn push_missing(hold: &mut Hold, did: char, i: u64, clock: u64) {
-        push_missing_line(hold, &line(did, i), i, clock, 0);
-    }
-
-    fn push_missing_line(hold: &mut Hold, line: &str, i: u64, clock: u64, rank: u32) {
-        let mut batch = Batch::default();
-        batch.push(line.as_bytes());
-        let connection = connection();
-        let header = batch.header_or_parse(0, connection.shape);
-        let (name, line) = (NameId::default(), batch.line(0).into());
-        let event =
-            WitnessEvent { line, header, connection, name, counts: true, rank, is_relayed: false };
-        hold.push_missing(MissingEvent { identity: i, clock: TimeUs(clock), event }, TimeUs(clock));
-    }
-
-    /// Returns the numbers of the events that are written when the server in use is at `reached`.
-    fn written(hold: &mut Hold, reached: u64) -> Vec<u64> {
-        let mut written = Vec::new();
-        while let Some(step) = hold.next(TimeUs(reached)) {
-            let mut batch = match step {
-                Step::Main(item) => item.batch,
-                Step::Missing(missing) => missing.batch,
-            };
-            for i in 0..batch.len() {
-                let header = batch.header_or_parse(i, EventFormat::V1).expect("an event");
-                written.push(header.time_us);
-            }
-        }
-        written
-    }
-
-    #[test]
-    fn a_missing_event_comes_before_the_next_one_of_its_account() {
-        let mut hold = Hold::new(WINDOW);
-        push(&mut hold, &[('a', 1), ('b', 2), ('a', 5), ('b', 6)], 6);
-        push(&mut hold, &[('a', 9)], 9);
-        push_missing(&mut hold, 'b', 4, 4);
-        push_missing(&mut hold, 'a', 7, 7);
-        assert_eq!(hold.size().0, 7);
-        assert_eq!(written(&mut hold, 125), [0; 0]);
-        assert_eq!(written(&mut hold, 126), [1, 2, 5, 4, 6]);
-        assert_eq!(written(&mut hold, 129), [7, 9]);
-        assert_eq!(hold.size(), (0, 0));
-    }
-
-    #[test]
-    fn a_missing_event_without_a_later_one_waits_for_the_earlier_ones() {
-        let mut hold = Hold::new(WINDOW);
-        // The clock of a batch is that of its last event.
-        push(&mut hold, &[('a', 1), ('c', 9)], 9);
-        push_missing(&mut hold, 'a', 2, 2);
-        assert_eq!(written(&mut hold, 128), [0; 0]);
-        assert_eq!(written(&mut hold, 129), [1, 9]);
-        assert_eq!(written(&mut hold, 161), [0; 0]);
-        assert_eq!(written(&mut hold, 162), [2]);
-    }
-
-    #[test]
-    fn a_missing_event_of_a_commit_comes_in_its_place_whatever_the_times_say() {
-        let rev_of = |i| if (2..6).contains(&i) { 2 } else { i };
-        let event = |i: u64, late: u64| {
-            let rev = format!("{:013}", rev_of(i));
-            let time = format!("\"time_us\":{}", i + late);
-            let rev = line('a', i).replace(&format!("{i:013}"), &rev);
-            rev.replace(&format!("\"time_us\":{i}"), &time)
-        };
-        let mut hold = Hold::new(WINDOW);
-        // The commit has the events 2 to 5, and the witness is 30 late.
-        for i in [1, 3, 4, 7] {
-            let mut batch = Batch::default();
-            batch.push(event(i, 0).as_bytes());
-            hold.push(Item::lines(batch, connection()), TimeUs(i));
-        }
-        for (i, rank) in [(2, 0), (5, 3)] {
-            push_missing_line(&mut hold, &event(i, 30), i, i + 30, rank);
-        }
-        assert_eq!(written(&mut hold, 500), [1, 32, 3, 4, 35, 7]);
-    }
-
-    #[test]
-    fn at_the_end_everything_is_written_in_order() {
-        let mut hold = Hold::new(WINDOW);
-        push(&mut hold, &[('a', 1), ('b', 3)], 3);
-        push_missing(&mut hold, 'a', 2, 2);
-        push_missing(&mut hold, 'b', 1, 1);
-        assert_eq!(written(&mut hold, u64::MAX), [1, 1, 3, 2]);
-    }
-
-    #[test]
-    fn more_than_may_wait_is_written_before_its_time() {
-        let mut hold = Hold::new(WINDOW);
-        let many = vec![('a', 1); MAX_EVENTS / 4];
-        (1..=4).for_each(|clock| push(&mut hold, &many, clock));
-        assert!(hold.next(TimeUs(5)).is_none() && !hold.take_was_full());
-        push(&mut hold, &[('a', 1)], 5);
-        assert!(
-            matches!(hold.next(TimeUs(5)), Some(Step::Main(item)) if item.batch.len() == many.len())
-        );
-        assert!(hold.next(TimeUs(5)).is_none() && hold.take_was_full() && !hold.take_was_full());
-        assert_eq!(hold.size().0, MAX_EVENTS - many.len() + 1);
-    }
-}
+mod tests;

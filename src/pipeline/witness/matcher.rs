@@ -36,6 +36,9 @@ pub(super) struct WitnessEvent {
     /// How many events of its commit the witness sent directly before it; only noted if the output
     /// waits.
     pub(super) rank: u32,
+    /// The dedup key of the next event of its account, once the witness has sent it; only noted if
+    /// the output waits.
+    pub(super) successor: Option<u64>,
     /// Whether its dedup key has the number of a relay. Two servers that read different relays
     /// have different numbers.
     pub(super) is_relayed: bool,
@@ -90,6 +93,8 @@ pub struct Matcher {
     expected: Pending<ExpectedEvent>,
     /// Whether both servers number relayed events alike: one of them was matched.
     shares_relay: bool,
+    /// See [`Matcher::offset_us`].
+    offset_us: i64,
 }
 
 impl Matcher {
@@ -104,6 +109,7 @@ impl Matcher {
             pending_bytes: 0,
             expected: Pending::default(),
             shares_relay: false,
+            offset_us: 0,
         }
     }
 
@@ -140,7 +146,8 @@ impl Matcher {
         is_relayed: bool,
     ) -> Option<TimeUs> {
         self.floor.get_or_insert(passed.clock);
-        if self.remove_pending(passed.identity) {
+        if let Some(witness) = self.take_pending(passed.identity) {
+            self.note_offset(witness, passed.clock);
             self.shares_relay |= is_relayed;
             return None;
         }
@@ -155,9 +162,25 @@ impl Matcher {
     /// Notes an event of the server in use that is not compared, because the witness may not have
     /// been asked for it.
     pub(super) fn remove_pending(&mut self, identity: u64) -> bool {
-        let removed = self.pending.remove(identity);
-        self.pending_bytes -= removed.as_ref().map_or(0, |event| event.line.len());
-        removed.is_some()
+        self.take_pending(identity).is_some()
+    }
+
+    /// Removes an event that only the witness had, and returns the clock of its stream then.
+    fn take_pending(&mut self, identity: u64) -> Option<TimeUs> {
+        let (clock, event) = self.pending.remove(identity)?;
+        self.pending_bytes -= event.line.len();
+        Some(clock)
+    }
+
+    /// Notes the clocks of the two streams at one event.
+    fn note_offset(&mut self, witness: TimeUs, main: TimeUs) {
+        self.offset_us = witness.0.cast_signed().saturating_sub(main.0.cast_signed());
+    }
+
+    /// Returns by how much the witness's clock is ahead of the other one's, as the latest event of
+    /// both shows it, in microseconds.
+    pub(super) fn offset_us(&self) -> i64 {
+        self.offset_us
     }
 
     /// Notes an event of the witness that is not compared.
@@ -183,7 +206,11 @@ impl Matcher {
         event: impl FnOnce() -> WitnessEvent,
     ) -> Outcome {
         self.witness_floor.get_or_insert(passed.clock);
-        if self.expected.remove(passed.identity).is_some() || is_written {
+        let expected = self.expected.remove(passed.identity);
+        if let Some((main, _)) = expected {
+            self.note_offset(passed.clock, main);
+        }
+        if expected.is_some() || is_written {
             return Outcome::Matched;
         }
         let event = event();
@@ -195,6 +222,13 @@ impl Matcher {
             self.pending_bytes -= bytes;
         }
         Outcome::Pending
+    }
+
+    /// Notes which event follows one that only the witness has so far, in its account.
+    pub(super) fn note_successor(&mut self, identity: u64, successor: u64) {
+        if let Some(event) = self.pending.get_mut(identity) {
+            event.successor = Some(successor);
+        }
     }
 
     /// Notes that a relayed event of both streams had the same number.
@@ -262,118 +296,4 @@ pub(super) enum Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use crate::position::{Origin, ServerKind};
-    use crate::source::RequestedCursor;
-
-    const WINDOW: u64 = 10;
-
-    fn origin() -> Origin {
-        Origin { server: "witness".into(), kind: ServerKind::V2, filter_fingerprint: 0 }
-    }
-
-    fn passed(identity: u64, clock: u64) -> PassedEvent {
-        PassedEvent { identity, clock: TimeUs(clock), counts: true }
-    }
-
-    fn event(is_relayed: bool) -> WitnessEvent {
-        WitnessEvent {
-            line: Box::from(&b"{}"[..]),
-            header: None,
-            connection: Arc::new(ConnectionInfo::v1(1, origin(), RequestedCursor::Live)),
-            name: NameId::default(),
-            counts: true,
-            rank: 0,
-            is_relayed,
-        }
-    }
-
-    /// Returns a matcher that compares from the instant 10 of the witness on.
-    fn matcher() -> Matcher {
-        Matcher::new(WINDOW, Some(TimeUs(0)))
-    }
-
-    fn missing(matcher: &mut Matcher, main: u64) -> Vec<u64> {
-        std::iter::from_fn(|| matcher.next_missing(TimeUs(main)).map(|m| m.identity)).collect()
-    }
-
-    #[test]
-    fn an_event_is_missing_when_the_other_stream_has_passed_it_by_the_window() {
-        let mut matcher = matcher();
-        for (identity, clock) in [(1, 20), (2, 21), (3, 30)] {
-            let outcome = matcher.on_witness(passed(identity, clock), false, || event(false));
-            assert_eq!(outcome, Outcome::Pending);
-        }
-        assert_eq!(matcher.on_main(passed(2, 25), NameId::default(), false), None);
-        assert_eq!(missing(&mut matcher, 29), [0; 0]);
-        assert_eq!(missing(&mut matcher, 30), [1]);
-        assert_eq!(missing(&mut matcher, 99), [3]);
-        assert_eq!(matcher.pending(), (0, 0));
-    }
-
-    #[test]
-    fn what_the_output_has_and_what_is_older_than_the_comparison_is_not_missing() {
-        let mut matcher = matcher();
-        let mut outcome = |identity, clock, is_written| {
-            matcher.on_witness(passed(identity, clock), is_written, || event(false))
-        };
-        assert_eq!(outcome(1, 50, true), Outcome::Matched);
-        for (identity, clock) in [(2, 10), (3, 11), (4, 60), (5, 61)] {
-            assert_eq!(outcome(identity, clock, false), Outcome::Pending);
-        }
-        assert_eq!(missing(&mut matcher, 21), [3]);
-        matcher.skip_to(TimeUs(50));
-        assert_eq!(missing(&mut matcher, 99), [5]);
-    }
-
-    #[test]
-    fn an_event_of_the_server_in_use_is_missing_on_the_witness_in_the_same_way() {
-        let mut matcher = matcher();
-        matcher.on_witness(passed(0, 5), false, || event(false));
-        for (identity, clock) in [(9, 15), (1, 20), (2, 21)] {
-            matcher.on_main(passed(identity, clock), NameId::default(), false);
-        }
-        assert_eq!(matcher.on_witness(passed(1, 25), false, || event(false)), Outcome::Matched);
-        assert_eq!(matcher.next_unwitnessed(TimeUs(30)), None);
-        assert_eq!(matcher.next_unwitnessed(TimeUs(31)), Some((NameId::default(), TimeUs(21))));
-        assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
-    }
-
-    #[test]
-    fn relayed_events_are_compared_once_one_was_matched() {
-        let mut matcher = matcher();
-        matcher.on_main(passed(1, 20), NameId::default(), true);
-        assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
-        matcher.on_witness(passed(2, 20), false, || event(true));
-        assert_eq!(missing(&mut matcher, 99), [0; 0]);
-        matcher.on_witness(passed(3, 20), false, || event(true));
-        matcher.on_main(passed(3, 20), NameId::default(), true);
-        matcher.on_witness(passed(4, 20), false, || event(true));
-        assert_eq!(missing(&mut matcher, 99), [4]);
-    }
-
-    #[test]
-    fn a_witness_that_is_too_far_behind_moves_the_start_of_the_comparison() {
-        let mut matcher = matcher();
-        let skipped = (0..=MAX_EXPECTED as u64)
-            .find_map(|i| matcher.on_main(passed(i, 1_000 + i), NameId::default(), false));
-        assert_eq!(skipped, Some(TimeUs(1_000)));
-        matcher.on_witness(passed(u64::MAX, 1_010), false, || event(false));
-        assert_eq!(missing(&mut matcher, u64::MAX), [0; 0]);
-        matcher.change_witness(Some(TimeUs(5_000)));
-        assert_eq!(matcher.next_unwitnessed(TimeUs(u64::MAX)), None);
-    }
-
-    #[test]
-    fn what_was_undecided_when_the_witness_changed_is_decided_later() {
-        let mut matcher = matcher();
-        matcher.on_witness(passed(1, 70), false, || event(false));
-        matcher.change_witness(Some(TimeUs(50)));
-        // The new stream begins before that, with an event that the output may have had.
-        matcher.on_witness(passed(2, 60), false, || event(false));
-        matcher.on_witness(passed(3, 61), false, || event(false));
-        assert_eq!(missing(&mut matcher, 99), [1, 3]);
-    }
-}
+mod tests;

@@ -18,6 +18,7 @@
 //! [`Reader`]: super::reader::Reader
 
 mod commit_rank;
+mod compare;
 mod counts;
 mod filter_change;
 mod hold;
@@ -31,6 +32,7 @@ mod pending;
 mod serve;
 mod silence;
 mod stream;
+mod successors;
 mod waiting;
 
 pub use hold::Step;

@@ -41,13 +41,20 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Removes the entry with this key, and returns its value.
-    pub(super) fn remove(&mut self, identity: u64) -> Option<T> {
+    /// Removes the entry with this key, and returns its clock and value.
+    pub(super) fn remove(&mut self, identity: u64) -> Option<(TimeUs, T)> {
         let number = self.known.remove(&identity)?;
         let place = usize::try_from(number - self.first).ok()?;
         let entry = self.queue.get_mut(place)?.take();
         self.drop_matched();
-        entry.map(|entry| entry.value)
+        entry.map(|entry| (entry.clock, entry.value))
+    }
+
+    /// Returns the value of the entry with this key.
+    pub(super) fn get_mut(&mut self, identity: u64) -> Option<&mut T> {
+        let number = *self.known.get(&identity)?;
+        let place = usize::try_from(number - self.first).ok()?;
+        self.queue.get_mut(place)?.as_mut().map(|entry| &mut entry.value)
     }
 
     /// Removes the oldest entry if its clock is at or before `until`.
@@ -121,18 +128,19 @@ mod tests {
             pending.push(i, TimeUs(i * 10), i);
         }
         pending.push(2, TimeUs(99), 99);
-        assert_eq!(pending.remove(3), Some(3));
+        assert_eq!(pending.get_mut(3), Some(&mut 3));
+        assert_eq!(pending.remove(3), Some((TimeUs(30), 3)));
         assert_eq!(pending.remove(3), None);
-        assert_eq!(pending.remove(1), Some(1));
+        assert_eq!(pending.remove(1), Some((TimeUs(10), 1)));
         assert_eq!((pending.len(), pending.places()), (3, 4));
         assert_eq!(pending.pop_until(TimeUs(19)).map(|entry| entry.value), None);
         assert_eq!(pending.pop_until(TimeUs(20)).map(|entry| entry.value), Some(2));
-        assert_eq!(pending.remove(5), Some(5));
+        assert_eq!(pending.remove(5), Some((TimeUs(50), 5)));
         assert_eq!(pending.pop_until(TimeUs(99)).map(|entry| entry.value), Some(4));
         assert!(pending.pop().is_none());
         assert_eq!((pending.len(), pending.places()), (0, 0));
         pending.push(7, TimeUs(1), 7);
-        assert_eq!(pending.remove(7), Some(7));
+        assert_eq!(pending.remove(7), Some((TimeUs(1), 7)));
         for i in 1..=5 {
             pending.push(i, TimeUs(i), i);
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::batch::{Batch, CompactBatch};
-use crate::event::header_spans::{HeaderSpans, IdentityScope};
+use crate::event::event_id::EventIdKey;
+use crate::event::header_spans::IdentityScope;
 use crate::metrics::Metrics;
 use crate::pipeline::dedup::{EventProcessor, PassedEvent};
 use crate::pipeline::filter_updates::FilterSender;
@@ -18,10 +19,10 @@ use super::filter_change::{FilterChanges, account_number};
 use super::hold::Hold;
 use super::link::Change;
 use super::loss::LossWatch;
-use super::matcher::{Matcher, MissingEvent, Outcome, Subject, WitnessEvent};
+use super::matcher::{Matcher, MissingEvent, Subject};
 use super::names::Names;
 use super::silence::{Observation, SilenceClock};
-use super::stream::PassedLines;
+use super::successors::Successors;
 use super::{WitnessLink, WitnessStream};
 
 /// Most batches of the witness that one call takes, so that the server in use is not kept waiting.
@@ -36,6 +37,8 @@ const MAX_WAIT: u64 = 10;
 pub struct WitnessConfig {
     /// The window in microseconds.
     pub window_us: u64,
+    /// Makes the dedup keys.
+    pub key: EventIdKey,
     /// What becomes of missing events.
     pub missing: MissingEvents,
     /// The share of missing events from which on the server in use is left, in events of a million;
@@ -119,7 +122,8 @@ pub struct WitnessSide {
     /// When the witness had sent an event and the server in use had not.
     pub(super) heard_since: Option<Instant>,
     /// Numbers the events of the witness's commits.
-    ranks: CommitRank,
+    pub(super) ranks: CommitRank,
+    pub(super) successors: Successors,
     /// What waits for the witness.
     pub(super) hold: Option<Hold>,
     /// Whether the log says that more waits than may be kept.
@@ -158,7 +162,9 @@ impl WitnessSide {
             heard_since: None,
             is_hold_full: false,
             ranks: CommitRank::default(),
-            hold: (config.missing == MissingEvents::Hold).then(|| Hold::new(config.window_us)),
+            successors: Successors::default(),
+            hold: (config.missing == MissingEvents::Hold)
+                .then(|| Hold::new(config.window_us, config.key)),
             main_reached: TimeUs(0),
             resumed_at: None,
             carried: None,
@@ -300,52 +306,6 @@ impl WitnessSide {
                 stream.recycle(taken.lines);
             }
         }
-    }
-
-    fn compare(&mut self, taken: &PassedLines, main: &MainStream<'_>) {
-        if let (Some(filter), Some(stream)) = (&taken.filter, &self.stream) {
-            self.changes.on_witness(filter, stream.processor.latest());
-        }
-        let shape = taken.connection.shape;
-        for (i, (line, passed)) in taken.lines.iter().zip(&taken.passed).enumerate() {
-            let header = taken.lines.header(i);
-            let Some(scope) = header.map(|header| header.identity_scope()) else { continue };
-            if scope == IdentityScope::Server {
-                continue;
-            }
-            let is_compared = |header| self.changes.compares(passed.clock, header, line, shape);
-            if !header.as_ref().is_some_and(is_compared) {
-                self.matcher.remove_expected(passed.identity);
-                continue;
-            }
-            let is_relayed = scope == IdentityScope::Relay;
-            let rank = header.map_or(0, |header| self.rank(&header, line));
-            let names = &mut self.names;
-            let event = || WitnessEvent {
-                rank,
-                line: line.into(),
-                header,
-                connection: Arc::clone(&taken.connection),
-                name: header.map_or_else(Default::default, |header| names.of_event(&header, line)),
-                counts: passed.counts,
-                is_relayed,
-            };
-            let outcome = self.matcher.on_witness(*passed, main.knows(passed.identity), event);
-            if outcome == Outcome::Matched && is_relayed {
-                self.matcher.matched_relayed();
-            }
-        }
-    }
-
-    /// Returns the place of an event of the witness in its commit, if the output waits.
-    fn rank(&mut self, header: &HeaderSpans, line: &[u8]) -> u32 {
-        if self.hold.is_none() {
-            return 0;
-        }
-        let header = header.header(line);
-        let rank = self.ranks.of(&header);
-        self.ranks.note(&header);
-        rank
     }
 
     /// Counts what the witness has passed and does not have.

@@ -23,7 +23,9 @@ impl WitnessSide {
     /// Returns what has waited long enough; with `all`, whatever waits.
     pub fn next_held(&mut self, all: bool) -> Option<Step> {
         let reached = if all { TimeUs(u64::MAX) } else { self.main_reached };
-        self.hold.as_mut()?.next(reached)
+        let hold = self.hold.as_mut()?;
+        hold.set_offset(self.matcher.offset_us());
+        hold.next(reached)
     }
 
     /// Publishes how much waits, and logs when it is more than may be kept.
