@@ -38,7 +38,7 @@ pub struct V2Decoder {
     decompressor: Decompressor,
     /// The last compressed message, decompressed.
     inflated: Vec<u8>,
-    events: EventReader,
+    events: Box<EventReader>,
     /// The sequence number of the last event; `None` before the first.
     last_seq: Option<u64>,
     /// Whether messages may stay encoded.
@@ -59,7 +59,7 @@ impl V2Decoder {
             format,
             decompressor,
             inflated: Vec::new(),
-            events: EventReader::default(),
+            events: Box::default(),
             last_seq: None,
             defers: false,
             commit_type: Box::new(Finder::new(COMMIT_TYPE)),
