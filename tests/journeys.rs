@@ -16,3 +16,9 @@ proptest! {
         simulation::run(&bytes);
     }
 }
+
+/// Found by fuzzing: the first new event of another server shares its instant with a known one.
+#[test]
+fn a_new_server_may_begin_with_two_events_of_one_instant() {
+    simulation::run(&[0, 238, 1, 6, 7, 10, 48, 46, 97, 27, 22, 23, 24, 25, 26, 29, 28, 29, 30]);
+}

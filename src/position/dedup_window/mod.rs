@@ -249,6 +249,8 @@ impl DedupWindow {
         let index = self.margin_start();
         self.rewind_points.push_back(RewindPoint { at, clock, index, retain_from: index, events });
         self.numbers.set(at.seq);
+        // Duplicates of this instant may have come before this event, and a replay from here brings them.
+        self.max_replayed_time = self.max_replayed_time.max(at.time);
         self.held.forget();
         self.pending = None;
         self.watermark = None;
