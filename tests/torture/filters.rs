@@ -87,6 +87,9 @@ pub struct FilterFile {
     /// The version that the file held when the run began.
     at_start: usize,
     changes: Vec<Change>,
+    /// The versions of the runs that found no saved position. The run before such a one may have saved
+    /// where it began: at the first event that its own version wanted.
+    before_saved: Vec<usize>,
     /// The bytes of the log that belong to earlier runs.
     log_bytes: usize,
     is_connecting: bool,
@@ -105,6 +108,7 @@ impl FilterFile {
             of_size: HashMap::new(),
             at_start: 0,
             changes: Vec::new(),
+            before_saved: Vec::new(),
             log_bytes: 0,
             is_connecting: false,
             next_edit: Instant::now(),
@@ -159,6 +163,7 @@ impl FilterFile {
         self.is_connecting = false;
         self.next_edit = Instant::now();
         if saved.is_none() {
+            self.before_saved.push(self.at_start);
             self.changes = vec![Change { after: 0, versions: vec![self.at_start] }];
         }
     }
@@ -261,10 +266,14 @@ impl FilterFile {
             (newest, came[event as usize]) = (Some(event), true);
             count += 1;
         }
-        for (line, came) in recording.lines.iter().zip(came) {
+        let first = came.iter().position(|came| *came).unwrap_or_default();
+        for (place, (line, came)) in recording.lines.iter().zip(came).enumerate() {
             let seq = recording.read(line).and_then(|read| read.seq).expect("a seq");
-            let place = self.changes.partition_point(|change| change.after < seq).max(1) - 1;
-            let versions = &self.changes[place].versions;
+            let change = self.changes.partition_point(|change| change.after < seq).max(1) - 1;
+            let versions = match place < first {
+                true => &self.before_saved,
+                false => &self.changes[change].versions,
+            };
             let wants = |version: &usize| self.list.wants(&self.versions[*version], line);
             if came && !versions.iter().any(wants) {
                 return Err(self.report(Violation::Foreign, "is excluded by the filter", line));
