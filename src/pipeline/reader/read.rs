@@ -74,6 +74,7 @@ impl Reader {
                 // budget each time, and no timer would be checked.
                 _ = tick.tick() => {
                     self.on_tick(alive, stream, &mut watch)?;
+                    self.switch_if_caught_up(&mut watch.scan, alive, stream).await?;
                     continue;
                 }
                 reason = &mut reason_to_leave => return Err(reason),

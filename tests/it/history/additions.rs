@@ -204,6 +204,24 @@ fn a_stream_without_events_takes_an_addition_too() {
     case.assert_complete(&["did:plc:silent", ODD, TENTH]);
 }
 
+/// The newest event of the stream is one that the new filter does not take, and no other comes.
+#[test]
+fn a_silent_stream_takes_an_addition_whose_events_lie_before_its_position() {
+    const REMOVED: &str = "did:plc:removed";
+    let mut recorded = events(3_250, true);
+    let last = recorded.last_mut().unwrap();
+    *last = last.replace(TENTH, REMOVED);
+    let case = Case::with_events(&recorded, &[]);
+    case.list(&[EVEN, REMOVED]);
+    case.run_to("-d", &["--cursor", "oldest"], &[EVEN, REMOVED]);
+    case.list(&[EVEN, ODD]);
+    let ended = case.run_to("-d", &[], &[ODD]);
+    assert!(ended.stderr.contains("it applies after seq 3349 "), "{}", ended.stderr);
+    case.list(&[EVEN, ODD, TENTH]);
+    case.run_to("-d", &[], &[TENTH]);
+    case.assert_complete(&[EVEN, ODD, TENTH, REMOVED]);
+}
+
 // Guards INV-12.
 #[test]
 fn a_kill_at_any_time_of_a_history_loses_and_repeats_nothing() {

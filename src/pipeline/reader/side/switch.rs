@@ -3,8 +3,9 @@
 //! The reader connects again with the new filter, from the end X of the history. Up to the position
 //! P of the output, the connection repeats what the stream has written, which is dropped, and
 //! brings the addition's events after the history, which are side history too. With the first
-//! event at or after P the filter changes, in the order of the stream. A run that is killed before
-//! that continues with the old filter at P, and with the history where it was delivered.
+//! event at or after P, or when the server has nothing more for now, the filter changes, in the
+//! order of the stream. A run that is killed before that continues with the old filter at P, and
+//! with the history where it was delivered.
 //!
 //! P must not lie before X: from X on, the connection would lack what the stream has not brought
 //! yet. So the switch waits until the stream has passed X. A stream of few accounts may not do that
@@ -13,6 +14,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -21,9 +23,12 @@ use crate::filter::Filter;
 use crate::filter::additions::{Addition, Additions};
 use crate::pipeline::channel::Item;
 use crate::position::{EventPosition, Seq, TimeUs};
+use crate::source::connection::EventConnection;
 use crate::source::endpoint::Endpoint;
+use crate::source::liveness::Liveness;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
+use super::super::idle::Scan;
 use super::super::retry::RetryState;
 use super::super::{Disconnect, Reader};
 use super::meeting::Meeting;
@@ -294,6 +299,26 @@ impl Reader {
             self.conclude(&pending, rest, Arc::clone(connection)).await?;
         }
         Ok(None)
+    }
+
+    /// Changes the filter if the connection for a switch has brought everything up to the position,
+    /// and the server has no later event yet. The last event that the new filter takes may lie before
+    /// the position, so no event need show that.
+    pub(in super::super) async fn switch_if_caught_up(
+        &self,
+        scan: &mut Scan,
+        alive: &Liveness,
+        stream: &mut EventConnection,
+    ) -> Result<(), Disconnect> {
+        if !self.side_state.switch.is_active() || !self.is_for_switch(stream.number()) {
+            return Ok(());
+        }
+        let Some(pending) = self.side_state.switch.current() else { return Ok(()) };
+        let tip = scan.tip();
+        if scan.is_caught_up(alive, stream, Instant::now(), tip) {
+            self.conclude(&pending, Batch::default(), stream.info()).await?;
+        }
+        Ok(())
     }
 
     async fn send_switched(&self, item: Item) -> Result<(), Disconnect> {
