@@ -49,8 +49,10 @@ pub(super) struct SideProgress {
     /// The state of the lists; `None` without `--backfill-new`.
     state: Option<Arc<Additions>>,
     reached: Option<SideReached>,
-    /// Both, before the addition that was finished last became live: what lies unread in a pipe
-    /// may be its history.
+    /// The newest event of the present batch that is to be written.
+    staged: Option<Seq>,
+    /// State and progress before the addition that was finished last became live: what lies unread
+    /// in a pipe may be its history.
     finished: Option<(Arc<Additions>, SideReached)>,
 }
 
@@ -60,8 +62,13 @@ impl SideProgress {
         self.state.as_ref().is_some_and(|state| state.next().is_some())
     }
 
-    /// Returns whether an event of a feed is delivered.
+    /// Returns whether an event of a feed is delivered, or is about to be. A server may send an event
+    /// twice, and both may be in one batch.
     fn has(&self, feed: &SideFeed, seq: Seq) -> bool {
+        self.staged.is_some_and(|staged| staged >= seq) || self.has_delivered(feed, seq)
+    }
+
+    fn has_delivered(&self, feed: &SideFeed, seq: Seq) -> bool {
         self.reached.as_ref().is_some_and(|reached| {
             reached.addition == feed.addition && reached.server == feed.server && reached.seq >= seq
         })
@@ -69,7 +76,7 @@ impl SideProgress {
 
     /// Notes that everything of a feed up to `seq` is delivered.
     fn advance(&mut self, feed: &SideFeed, seq: Seq) {
-        if !self.has(feed, seq) {
+        if !self.has_delivered(feed, seq) {
             let (addition, server) = (feed.addition, Arc::clone(&feed.server));
             self.reached = Some(SideReached { addition, server, seq });
         }
@@ -131,6 +138,7 @@ impl EventProcessor {
         self.metrics.received.add(batch.len() as u64);
         self.metrics.received_bytes.add(batch.text_bytes() as u64);
         let before = self.begin_stage();
+        self.side.staged = None;
         let lines = batch
             .retain(|line, header| self.stop_reason.is_none() && self.emits(line, header, feed));
         StagedBatch { lines, before, side: Some(Arc::clone(feed)), moves_position: false }
@@ -176,6 +184,7 @@ impl EventProcessor {
             self.metrics.duplicate.add(1);
             return false;
         }
+        self.side.staged = Some(Seq(seq));
         self.backlog.stage_side(SideEvent { addition: feed.addition, seq: Seq(seq) });
         self.metrics.side.events.add(1);
         if taken == Taken::Wanted {

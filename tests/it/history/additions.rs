@@ -204,6 +204,16 @@ fn a_stream_without_events_takes_an_addition_too() {
     case.assert_complete(&["did:plc:silent", ODD, TENTH]);
 }
 
+#[test]
+fn an_event_of_a_history_that_the_server_sends_twice_is_written_once() {
+    let case = Case::new(3_250, &["--chaos", "seed=1,duplicate=3"]);
+    case.list(&[EVEN]);
+    case.run_to("-d", &["--cursor", "oldest"], &[EVEN]);
+    case.list(&[EVEN, ODD]);
+    case.run_to("-d", &[], &[ODD]);
+    case.assert_complete(&[EVEN, ODD]);
+}
+
 /// The newest event of the stream is one that the new filter does not take, and no other comes.
 #[test]
 fn a_silent_stream_takes_an_addition_whose_events_lie_before_its_position() {

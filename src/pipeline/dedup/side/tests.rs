@@ -79,6 +79,18 @@ fn side_history_moves_its_own_progress_and_nothing_of_the_stream() {
 }
 
 #[test]
+fn an_event_that_comes_again_in_the_same_batch_or_later_is_written_once() {
+    let (mut processor, feed) = stage(None, None);
+    for (events, written) in [(&[("b", 1), ("b", 2), ("b", 2), ("b", 3)][..], 3), (&[("b", 3)], 0)]
+    {
+        let staged = processor.process_side(batch(events), &feed);
+        assert_eq!(staged.lines().len(), written);
+        let bytes = staged.lines().bytes().len();
+        let _ = processor.commit(staged, Delivery::Bytes(bytes));
+    }
+}
+
+#[test]
 fn a_partial_write_moves_the_progress_to_the_last_whole_line() {
     let (mut processor, feed) = stage(None, None);
     let staged = processor.process_side(batch(&[("b", 1), ("b", 2), ("b", 3)]), &feed);
