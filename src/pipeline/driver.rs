@@ -1,8 +1,12 @@
 //! The loop of a run: waits for reader, writer, signals and timers, and reports how it ended.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+use crate::metrics::Metrics;
 use crate::platform::{Signal, Signals};
 use crate::settings::TailSettings;
 use crate::sink::SinkError;
@@ -13,6 +17,7 @@ use super::queue_monitor::QueueMonitor;
 use super::reader::ReadError;
 use super::shutdown::{Shutdown, StopReason};
 use super::signals::{SignalRequest, SignalResponse, StopSignals};
+use super::when_woken::WhenWoken;
 use super::witness_reader::WitnessReader;
 use super::writer::WriterResult;
 use super::{PipelineError, RunEvent, RunObserver, RunResult};
@@ -23,57 +28,60 @@ const WARN_OF_DRAIN_AFTER: Duration = Duration::from_secs(1);
 /// The time between two checks of the queue.
 const CHECK_QUEUE_EVERY: Duration = Duration::from_millis(250);
 
+/// How the part of a run ended that waits for everything but events.
+enum Ended {
+    /// The writer has ended; an error if it panicked.
+    Written(Result<WriterResult, oneshot::error::RecvError>),
+    /// The user does not wait for the output any longer.
+    Abandoned,
+}
+
+/// What a run waits for beside its events.
+struct Attendance<'a> {
+    settings: &'a TailSettings,
+    witness: Option<WitnessReader>,
+    written: oneshot::Receiver<WriterResult>,
+    signals: Signals,
+    nudge: Nudge,
+    stop: &'a Shutdown,
+    metrics: Arc<Metrics>,
+    observer: RunObserver<'a>,
+}
+
 /// Runs a pipeline to its end.
 pub(super) async fn drive(
     settings: &TailSettings,
     pipeline: Pipeline,
-    mut signals: Signals,
+    signals: Signals,
     observer: RunObserver<'_>,
 ) -> RunResult {
+    let Pipeline { reader, witness, written, thread, nudge, stop, metrics } = pipeline;
     let RunObserver { tick_every, on_event } = observer;
-    let Pipeline { reader, witness, mut written, thread, nudge, stop, metrics } = pipeline;
     on_event(RunEvent::Started);
-    let mut reader = pin!(reader.run());
-    let mut witness = pin!(read_witness(witness));
-    let (mut read, mut is_stopping) = (None, false);
-    let mut stop_signals = StopSignals::default();
-    let mut drain_warning = pin!(sleep_or_never(None));
-    let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
-    let mut monitor = QueueMonitor::new(settings.buffer.max_lag_events);
-    let monitors_queue = QueueMonitor::is_needed(&settings.buffer);
-    let mut queue_tick = tokio::time::interval(CHECK_QUEUE_EVERY);
-    let mut tick = tokio::time::interval(tick_every.unwrap_or(CHECK_QUEUE_EVERY));
-    let written = loop {
+    let attendance = Attendance {
+        settings,
+        witness,
+        written,
+        signals,
+        nudge,
+        stop: &stop,
+        metrics,
+        observer: RunObserver { tick_every, on_event },
+    };
+    let (mut reader, mut attendance) = (pin!(reader.run()), pin!(attendance.run()));
+    let mut attendance = WhenWoken::new(attendance.as_mut());
+    let mut read = None;
+    let ended = loop {
         tokio::select! {
+            biased;
             result = &mut reader, if read.is_none() => {
                 read = Some(result.inspect_err(|_| stop.request(StopReason::Failed)));
             }
-            result = &mut written => break result,
-            () = &mut witness => {}
-            signal = signals.next() => match on_signal(signal.into(), &mut stop_signals, &stop) {
-                None if signal == Signal::Reload => look_at_filters(&nudge),
-                None => on_event(RunEvent::StatusRequested),
-                Some(SignalResponse::Stop) => {
-                    drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
-                }
-                Some(SignalResponse::Ignore) => {}
-                Some(SignalResponse::Leave) => return RunResult::failed(PipelineError::Abandoned),
-            },
-            () = &mut drain_warning => {
-                drain_warning.set(sleep_or_never(None));
-                stop.log_drain_wait();
-            }
-            () = stop.requested(), if !is_stopping => {
-                is_stopping = true;
-                on_event(RunEvent::Stopping);
-            }
-            () = &mut timeout => {
-                timeout.set(sleep_or_never(None));
-                stop.request(StopReason::Timeout);
-            }
-            _ = queue_tick.tick(), if monitors_queue => monitor.check(&metrics, Instant::now()),
-            _ = tick.tick(), if tick_every.is_some() => on_event(RunEvent::Tick),
+            ended = &mut attendance => break ended,
         }
+    };
+    let Ended::Written(written) = ended else {
+        return RunResult::failed(PipelineError::Abandoned);
     };
     // The writer has ended, so nothing that the reader could still receive is written.
     stop.request(StopReason::Failed);
@@ -83,6 +91,57 @@ pub(super) async fn drive(
     };
     let _ = thread.join();
     run_result(read, written.ok(), &stop)
+}
+
+impl Attendance<'_> {
+    /// Obeys signals and timers until the writer has ended.
+    async fn run(self) -> Ended {
+        let Self { settings, witness, mut written, mut signals, nudge, stop, metrics, observer } =
+            self;
+        let RunObserver { tick_every, on_event } = observer;
+        let mut witness = pin!(read_witness(witness));
+        let mut is_stopping = false;
+        let mut stop_signals = StopSignals::default();
+        let mut drain_warning = pin!(sleep_or_never(None));
+        let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
+        let mut monitor = QueueMonitor::new(settings.buffer.max_lag_events);
+        let monitors_queue = QueueMonitor::is_needed(&settings.buffer);
+        let mut queue_tick = tokio::time::interval(CHECK_QUEUE_EVERY);
+        let mut tick = tokio::time::interval(tick_every.unwrap_or(CHECK_QUEUE_EVERY));
+        loop {
+            tokio::select! {
+                result = &mut written => return Ended::Written(result),
+                () = &mut witness => {}
+                signal = signals.next() => {
+                    match on_signal(signal.into(), &mut stop_signals, stop) {
+                        None if signal == Signal::Reload => look_at_filters(&nudge),
+                        None => on_event(RunEvent::StatusRequested),
+                        Some(SignalResponse::Stop) => {
+                            drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
+                        }
+                        Some(SignalResponse::Ignore) => {}
+                        Some(SignalResponse::Leave) => return Ended::Abandoned,
+                    }
+                }
+                () = &mut drain_warning => {
+                    drain_warning.set(sleep_or_never(None));
+                    stop.log_drain_wait();
+                }
+                () = stop.requested(), if !is_stopping => {
+                    is_stopping = true;
+                    on_event(RunEvent::Stopping);
+                }
+                () = &mut timeout => {
+                    timeout.set(sleep_or_never(None));
+                    stop.request(StopReason::Timeout);
+                }
+                _ = queue_tick.tick(), if monitors_queue => {
+                    monitor.check(&metrics, Instant::now());
+                }
+                _ = tick.tick(), if tick_every.is_some() => on_event(RunEvent::Tick),
+            }
+        }
+    }
 }
 
 /// Obeys SIGUSR2.

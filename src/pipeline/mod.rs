@@ -21,6 +21,7 @@ pub mod side_lists;
 pub mod signals;
 mod sync;
 pub mod transform;
+mod when_woken;
 pub mod witness;
 mod witness_reader;
 mod witness_setup;

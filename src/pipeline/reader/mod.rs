@@ -49,6 +49,7 @@ use super::handoff::inline_writer::SharedWriter;
 use super::history::History;
 use super::shutdown::{Shutdown, StopReason};
 use super::side_lists::SideLists;
+use super::when_woken::WhenWoken;
 use super::writer::Writer;
 
 use disconnect::Disconnect;
@@ -191,7 +192,7 @@ impl Reader {
         tokio::select! {
             biased;
             result = self.run_stream(history) => result,
-            () = &mut side => Ok(()),
+            () = WhenWoken::new(side.as_mut()) => Ok(()),
         }
     }
 

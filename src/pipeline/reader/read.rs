@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::batch::Batch;
 use crate::pipeline::channel::{BATCH_BYTES, Item};
+use crate::pipeline::when_woken::WhenWoken;
 use crate::position::TimeUs;
 use crate::source::ConnectionInfo;
 use crate::source::connection::{EventConnection, Fill};
@@ -59,9 +60,13 @@ impl Reader {
         let limits = self.limits_here(retry);
         let scan = Scan::new(stream, Instant::now());
         let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };
+        let mut stopped = pin!(self.stop.requested());
+        let mut stopped = WhenWoken::new(stopped.as_mut());
         let mut reason_to_leave = pin!(self.reason_to_leave(stream.number(), retry));
+        let mut reason_to_leave = WhenWoken::new(reason_to_leave.as_mut());
         let (protocol, pace) = (Some(stream.protocol()), &retry.filter_pace);
         let mut filter_step = pin!(self.filter_step(protocol, pace));
+        let mut filter_step = WhenWoken::new(filter_step.as_mut());
         let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
         let mut work = WorkBudget::new();
@@ -69,7 +74,7 @@ impl Reader {
         loop {
             let filled = tokio::select! {
                 biased;
-                () = self.stop.requested() => Err(Disconnect::Stopped),
+                () = &mut stopped => Err(Disconnect::Stopped),
                 // Before the read: a server that sends without a pause would use up the task's
                 // budget each time, and no timer would be checked.
                 _ = tick.tick() => {
@@ -90,23 +95,35 @@ impl Reader {
             if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
                 self.on_cursor_clamped(stream, retry)?;
             }
-            let scan = &mut watch.scan;
-            if replay_limit.is_some() || stream.is_filtered() {
-                scan.note(stream, &mut batch);
-            }
-            let reached = replay_limit.is_some_and(|limit| limit.cut(&mut batch, stream.kind()));
-            self.remove_unfiltered(stream, scan, &mut batch);
-            if !batch.is_empty() {
-                batch = self.forward(batch, stream.info(), alive).await?;
-            }
-            if reached {
-                let limit = replay_limit.and_then(ReplayLimit::limit);
-                let limit = limit.filter(|limit| scan.has_reached(*limit));
-                return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
-            }
+            batch = self.pass_on(batch, stream, &mut watch, alive).await?;
             let (Fill::Full | Fill::WouldBlock) = filled?;
             work.yield_if_spent().await;
         }
+    }
+
+    /// Passes on what the connection has brought, up to the replay limit; returns an empty batch.
+    async fn pass_on(
+        &self,
+        mut batch: Batch,
+        stream: &mut EventConnection,
+        watch: &mut Watch,
+        alive: &mut Liveness,
+    ) -> Result<Batch, Disconnect> {
+        let Watch { scan, replay_limit, .. } = watch;
+        if replay_limit.is_some() || stream.is_filtered() {
+            scan.note(stream, &mut batch);
+        }
+        let reached = replay_limit.is_some_and(|limit| limit.cut(&mut batch, stream.kind()));
+        self.remove_unfiltered(stream, scan, &mut batch);
+        if !batch.is_empty() {
+            batch = self.forward(batch, stream.info(), alive).await?;
+        }
+        if reached {
+            let limit = replay_limit.and_then(ReplayLimit::limit);
+            let limit = limit.filter(|limit| scan.has_reached(*limit));
+            return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
+        }
+        Ok(batch)
     }
 
     /// Lets the writer decode events, unless the reader looks at their lines before.
