@@ -22,3 +22,12 @@ proptest! {
 fn a_new_server_may_begin_with_two_events_of_one_instant() {
     simulation::run(&[0, 238, 1, 6, 7, 10, 48, 46, 97, 27, 22, 23, 24, 25, 26, 29, 28, 29, 30]);
 }
+
+/// Found by fuzzing: after a silence comes an event with a time of long ago. The clock does not show
+/// when it came, so that the window forgot it before another server's replay brought it.
+#[test]
+fn an_event_with_an_old_time_after_a_silence_is_kept() {
+    simulation::run(&[
+        230, 157, 84, 96, 96, 96, 96, 96, 96, 96, 1, 9, 87, 87, 87, 87, 31, 31, 36, 87, 31,
+    ]);
+}

@@ -30,7 +30,8 @@ impl DedupWindow {
         }
         self.current = at.seq;
         let supported = self.take_supported();
-        let here = self.rewind_point(self.bounded(at));
+        let is_late = claimed != self.latest();
+        let here = self.rewind_point(self.bounded(at), is_late);
         self.events += 1;
         if !self.supports(at) {
             // The lowest one: a false time is later than the events that follow it. Strictly,
@@ -42,7 +43,7 @@ impl DedupWindow {
             }
             let is_far = self.rewind_points.back().is_none_or(|last| self.is_far(last));
             if is_far {
-                self.rewind_points.push_back(here);
+                self.add_rewind_point(here);
             }
             return supported.or_else(|| is_far.then_some(here.at));
         }
@@ -61,8 +62,23 @@ impl DedupWindow {
         if latest < before {
             self.on_clock_reverted();
         }
+        if latest > before && self.has_late_point {
+            self.move_late_points(latest);
+        }
         if self.doubt_from.is_some() || self.clock.is_in_doubt() {
             self.follow_jump(latest > before);
+        }
+    }
+
+    /// Moves the clocks of the late rewind points to the first time since. An event with a time of
+    /// long ago (an imported one) or of the future says nothing about the time at which it came:
+    /// after a silence that may be much later than the clock shows, and another server's replay
+    /// brings it for as much longer.
+    #[cold]
+    fn move_late_points(&mut self, latest: TimeUs) {
+        self.has_late_point = false;
+        for point in self.rewind_points.iter_mut().filter(|point| point.is_late) {
+            (point.clock, point.is_late) = (latest, false);
         }
     }
 
@@ -108,13 +124,19 @@ impl DedupWindow {
     pub(super) fn take_supported(&mut self) -> Option<EventPosition> {
         let pending = self.pending.filter(|pending| self.supports(pending.at))?;
         self.pending = None;
-        self.set_rewind_point(RewindPoint { clock: self.latest(), ..pending }, true);
+        let point = RewindPoint { clock: self.latest(), is_late: false, ..pending };
+        self.set_rewind_point(point, true);
         Some(pending.at)
     }
 
-    pub(super) fn rewind_point(&self, at: EventPosition) -> RewindPoint {
-        let (index, events) = (self.inserted(), self.events);
-        RewindPoint { at, clock: self.latest(), index, retain_from: index, events }
+    fn rewind_point(&self, at: EventPosition, is_late: bool) -> RewindPoint {
+        let (index, events, clock) = (self.inserted(), self.events, self.latest());
+        RewindPoint { at, clock, index, retain_from: index, events, is_late }
+    }
+
+    fn add_rewind_point(&mut self, point: RewindPoint) {
+        self.has_late_point |= point.is_late;
+        self.rewind_points.push_back(point);
     }
 
     /// Sets a rewind point at an event if one is due.
@@ -126,7 +148,7 @@ impl DedupWindow {
             (regular && is_ahead) || seen >= self.max_events
         });
         if due {
-            self.rewind_points.push_back(here);
+            self.add_rewind_point(here);
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct DedupWindow {
     /// The sequence number of each key, as far as this server assigned one.
     held: Held,
     rewind_points: VecDeque<RewindPoint>,
+    /// Whether one of them may be late.
+    has_late_point: bool,
     /// The index of the one to which a new connection rewinds. Older ones are kept for a rollback
     /// of the pipe backlog.
     oldest: usize,
@@ -86,6 +88,9 @@ struct RewindPoint {
     retain_from: u64,
     /// Number of events before it.
     events: u64,
+    /// Whether its event has another time than `clock`, and no event since has moved the clock: the
+    /// keys before it may be of events that came later than `clock`.
+    is_late: bool,
 }
 
 impl RewindPoint {
@@ -121,6 +126,7 @@ impl DedupWindow {
             keys: Keys::default(),
             held: Held::default(),
             rewind_points: VecDeque::new(),
+            has_late_point: false,
             oldest: 0,
             restored: 0,
             events: 0,
@@ -154,6 +160,7 @@ impl DedupWindow {
             index: 0,
             retain_from: 0,
             events: 0,
+            is_late: false,
         });
         window.events = window.keys.len() as u64;
         window
@@ -230,7 +237,8 @@ impl DedupWindow {
         let is_due = clock >= last.clock.plus_us(self.span_us / REWIND_POINTS);
         if is_due && is_alone && last.at != at && last.is_before(at) && index >= last.index {
             let events = (last.events + (index - last.index)).min(self.events);
-            let found = RewindPoint { at, clock, index, retain_from: index, events };
+            let is_late = false;
+            let found = RewindPoint { at, clock, index, retain_from: index, events, is_late };
             self.rewind_points.push_back(found);
         }
     }
@@ -247,9 +255,12 @@ impl DedupWindow {
         self.oldest = 0;
         // What the previous server's replay could have brought, and nothing older.
         let index = self.margin_start();
-        self.rewind_points.push_back(RewindPoint { at, clock, index, retain_from: index, events });
+        let retain_from = index;
+        let first = RewindPoint { at, clock, index, retain_from, events, is_late: false };
+        self.rewind_points.push_back(first);
         self.numbers.set(at.seq);
-        // Duplicates of this instant may have come before this event, and a replay from here brings them.
+        // Duplicates of this instant may have come before this event, and a replay from here brings
+        // them.
         self.max_replayed_time = self.max_replayed_time.max(at.time);
         self.held.forget();
         self.pending = None;

@@ -44,6 +44,7 @@ impl DedupWindow {
             index,
             retain_from: index,
             events: self.events,
+            is_late: false,
         });
         self.insert(identity);
         self.end_at(before, latest);
