@@ -94,6 +94,13 @@ impl MonitoredTail {
         self.ends_with(0);
     }
 
+    /// Waits for the end after a SIGTERM; returns the lines of stderr that no one has read.
+    #[track_caller]
+    pub(crate) fn ends_after(mut self) -> Vec<String> {
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.stderr.iter().collect()
+    }
+
     /// Waits for the end; the exit code must be `code`.
     #[track_caller]
     pub(crate) fn ends_with(mut self, code: i32) {

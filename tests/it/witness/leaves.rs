@@ -1,10 +1,12 @@
 //! `--witness-leave`: a server that lacks too many events is left for the witness.
 
+use std::time::Duration;
+
 use super::pair::{
     MAIN_LACKS, Pair, WITNESS_LACKS, assert_once, main_lacks, sum, wait_for_metric, wait_until,
     witness_lacks,
 };
-use super::{main_events, numbers};
+use super::{main_events, numbers, witness_events};
 use crate::operate::MonitoredTail;
 use crate::support::scripted::ScriptedServer;
 use crate::support::scripted::Step::{Accept, OnlyPongs};
@@ -128,4 +130,26 @@ fn a_server_that_has_sent_nothing_is_left() {
     let text = std::fs::read_to_string(&out).unwrap();
     let written = numbers(&text.lines().map(str::to_owned).collect::<Vec<_>>());
     assert_eq!(written, (0..600).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_first_server_is_not_preferred_again_after_it_was_left() {
+    // Both play their events as if they were live: the first one is well.
+    let scratch = Scratch::new();
+    let flags = ["--rate", "200/s", "--chaos", BLIND];
+    let main = ServeProcess::start(&scratch.recording(&main_events(|_| true)), &flags);
+    let other = Scratch::new();
+    let recording = other.recording(&witness_events(|_| true));
+    let witness = ServeProcess::start(&recording, &flags[..2]);
+    let host = witness.address.to_string();
+    let flags = ["--witness", &host, "--cursor", "oldest", "--protocol", "v1", "--archive", "off"];
+    let more = ["--metrics-listen", "0", "--log-format", "text", "-v", "--prefer-first=50ms"];
+    let flags = [&flags[..], &more, &FLAGS].concat();
+    let main = main.address.to_string();
+    let tail = MonitoredTail::start_in(&scratch.path("."), &main, &flags, |_| {});
+    tail.says("as --witness-leave asks");
+    std::thread::sleep(Duration::from_millis(600));
+    tail.signal("TERM");
+    let rest = tail.ends_after();
+    assert!(!rest.iter().any(|line| line.contains("going back to it")), "{rest:#?}");
 }
