@@ -96,7 +96,7 @@ impl ServerKind {
 }
 
 /// Which stream of which server a position belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Origin {
     /// The server's name as the user gave it, without secrets: `host` or `host:port`, or
     /// `demo`.
@@ -106,6 +106,16 @@ pub struct Origin {
     /// The fingerprint of the filter that the server applies; 0 if not known. With another filter
     /// a server omits other events, and then a missing event proves nothing.
     pub filter_fingerprint: u64,
+}
+
+impl PartialEq for Origin {
+    /// Each event compares its origin with that of the position, and both mostly share the name.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { server, kind, filter_fingerprint } = other;
+        self.filter_fingerprint == *filter_fingerprint
+            && self.kind == *kind
+            && (Arc::ptr_eq(&self.server, server) || self.server == *server)
+    }
 }
 
 /// The position of one event in its server's stream.

@@ -91,7 +91,7 @@ impl EventProcessor {
 
     /// Stages an event. `counts` says whether it counts for the limit.
     fn emit(&mut self, at: EventPosition, identity: u64, counts: bool) {
-        self.window.insert(identity);
+        self.window.insert_new(identity);
         if let Some(passed) = &mut self.passed {
             passed.push(PassedEvent { identity, clock: self.window.latest(), counts });
         }

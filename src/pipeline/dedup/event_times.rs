@@ -100,10 +100,11 @@ impl EventProcessor {
             return;
         };
         let number = connection.number;
-        if self.is_at_stream_of(connection)
+        // In this order, because a new number is mostly the highest one, which decides.
+        if self.window.is_held_by_another(seq, identity)
             && self.reuse_reported_on != number
             && self.renumbered_connection.is_none()
-            && self.window.is_held_by_another(seq, identity)
+            && self.is_at_stream_of(connection)
         {
             self.reuse_reported_on = number;
             self.anomaly = self.anomaly.take().or(Some(Anomaly::Reused { seq }));

@@ -350,6 +350,10 @@ impl EventProcessor {
         // The position has not passed the undecided events, so that this connection brings them.
         self.undecided = Batch::default();
         self.connection_time = instant.unwrap_or(TimeUs(0));
+        if let Some(position) = self.position.as_mut().filter(|p| p.origin == connection.origin) {
+            // A position from a state file has a name of its own.
+            position.origin.clone_from(&connection.origin);
+        }
         let is_same = self.is_at_stream_of(connection);
         self.replays_until = self.position.as_ref().filter(|_| is_same).map(|p| p.newest.time);
         self.gap_detector = match &self.position {

@@ -14,6 +14,7 @@ mod forget;
 mod keys;
 mod numbers;
 mod rollback;
+mod snapshot;
 mod witness;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use super::{EventPosition, Resume, Seq, TimeUs};
 
 use keys::Keys;
 use numbers::{Held, Numbers};
+pub use snapshot::WindowSnapshot;
 
 /// Maximum number of events from the oldest rewind point to the newest event. The firehose has
 /// reached 2,500 events a second; ten seconds of that fit twice. Also the number of keys that the
@@ -101,18 +103,6 @@ impl RewindPoint {
             _ => self.at.time <= at.time,
         }
     }
-}
-
-/// The state that [`DedupWindow::restore_snapshot`] returns to.
-#[derive(Clone, Copy, Debug)]
-pub struct WindowSnapshot {
-    rewind_points: usize,
-    inserted: u64,
-    events: u64,
-    clock: Clock,
-    doubt_from: Option<u64>,
-    numbers: Numbers,
-    pending: Option<RewindPoint>,
 }
 
 impl DedupWindow {
@@ -197,11 +187,18 @@ impl DedupWindow {
         }
     }
 
-    /// Adds the key of an event that is about to be written.
+    /// Adds the key of an event that is about to be written, unless the window has it.
     pub fn insert(&mut self, identity: u64) {
-        if self.keys.insert(identity) {
-            self.held.push(self.current);
+        if !self.contains(identity) {
+            self.insert_new(identity);
         }
+    }
+
+    /// Adds a key that [`DedupWindow::contains`] does not find.
+    #[inline]
+    pub fn insert_new(&mut self, identity: u64) {
+        self.keys.push_back(identity);
+        self.held.push(self.current);
     }
 
     /// Notes that a known event came again, at `at` of the server that assigned the positions so
@@ -338,56 +335,6 @@ impl DedupWindow {
         let evicted = self.keys.evicted();
         let start = self.rewind_points.front().map_or(evicted, |oldest| oldest.retain_from);
         start.max(evicted)
-    }
-
-    /// Returns the state to return to if the sink refuses events from here on. No key leaves the
-    /// window until [`DedupWindow::settle`].
-    #[must_use]
-    pub fn snapshot(&self) -> WindowSnapshot {
-        WindowSnapshot {
-            rewind_points: self.rewind_points.len(),
-            inserted: self.inserted(),
-            events: self.events,
-            clock: self.clock,
-            doubt_from: self.doubt_from,
-            numbers: self.numbers,
-            pending: self.pending,
-        }
-    }
-
-    /// Removes the keys that were inserted since `snapshot`, except the first `accepted`. Call
-    /// [`DedupWindow::see_again`] with the position of each of those afterwards.
-    pub fn restore_snapshot(&mut self, snapshot: WindowSnapshot, accepted: usize) {
-        self.keep((snapshot.inserted - self.keys.evicted()) as usize + accepted);
-        // The very first rewind point stays: it is the first event, and no connection has asked for
-        // anything before it.
-        self.rewind_points.truncate(snapshot.rewind_points.max(1));
-        self.oldest = self.oldest.min(self.rewind_points.len().saturating_sub(1));
-        self.events = snapshot.events;
-        (self.clock, self.numbers, self.pending) =
-            (snapshot.clock, snapshot.numbers, snapshot.pending);
-        self.doubt_from = snapshot.doubt_from;
-    }
-
-    /// Notes the position of an event that was accepted before the rest of its batch was refused.
-    pub fn see_again(&mut self, at: EventPosition) {
-        self.see_time(at.time);
-        at.seq.into_iter().for_each(|seq| self.numbers.note(seq));
-    }
-
-    /// Restores a snapshot and keeps the first keys since, whose positions are `accepted`.
-    #[cfg(test)]
-    fn roll_back(&mut self, snapshot: WindowSnapshot, accepted: &[EventPosition]) {
-        self.restore_snapshot(snapshot, accepted.len());
-        accepted.iter().for_each(|at| self.see_again(*at));
-    }
-
-    /// Removes all keys except the oldest ones.
-    fn keep(&mut self, oldest: usize) {
-        while self.keys.len() > oldest {
-            self.keys.pop_back();
-            self.held.pop_back();
-        }
     }
 
     fn inserted(&self) -> u64 {
