@@ -87,8 +87,8 @@ pub struct FilterFile {
     /// The version that the file held when the run began.
     at_start: usize,
     changes: Vec<Change>,
-    /// The versions of the runs that found no saved position. The run before such a one may have saved
-    /// where it began: at the first event that its own version wanted.
+    /// The versions with which runs began that found no saved position. The run before such a one may
+    /// have saved where it began: at the first event that its own version wanted.
     before_saved: Vec<usize>,
     /// The bytes of the log that belong to earlier runs.
     log_bytes: usize,
@@ -236,6 +236,10 @@ impl FilterFile {
             self.changes.push(Change { after: before, versions });
         }
         for (after, version) in found {
+            if after == 0 {
+                // No event had come yet, so that this one decided about the first.
+                self.before_saved.push(version);
+            }
             self.changes.retain(|change| change.after < after || after == 0);
             self.changes.push(Change { after, versions: vec![version] });
         }
