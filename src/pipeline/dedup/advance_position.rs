@@ -52,9 +52,12 @@ impl EventProcessor {
     /// one after a change of the filter: the server's numbers and times stay, so that a replay after
     /// the change must not move the position back.
     pub(super) fn is_at_stream_of(&self, connection: &ConnectionInfo) -> bool {
-        let (Some(Position { origin: at, .. }), of) = (&self.position, &connection.origin) else {
-            return false;
-        };
+        self.position.as_ref().is_some_and(|at| self.is_of_stream(at, connection))
+    }
+
+    /// Returns whether a position is of the stream that a connection reads.
+    pub(super) fn is_of_stream(&self, at: &Position, connection: &ConnectionInfo) -> bool {
+        let (at, of) = (&at.origin, &connection.origin);
         at == of
             || (at.server == of.server
                 && at.kind == of.kind

@@ -83,12 +83,21 @@ impl EventProcessor {
             return lines;
         }
         self.connection_time = before.connection_time;
-        let mut newest = None;
+        let (mut first, mut newest) = (None, None);
         // Every line that was staged has its entry of the sidecar.
         for header in (0..whole).filter_map(|i| lines.header(i)) {
             let at = self.place(&header);
             self.window.see_again(at);
+            first = first.or(Some(at));
             newest = Some(at);
+        }
+        let is_other = |connection| {
+            before.position.as_ref().is_some_and(|before| !self.is_of_stream(before, connection))
+        };
+        if self.connection.as_deref().is_some_and(is_other)
+            && let Some(first) = first
+        {
+            self.window.begin_no_later(first);
         }
         self.emitted = before.emitted + whole as u64;
         self.position = match (newest, &self.connection, self.window.rewind_to()) {

@@ -264,6 +264,17 @@ impl DedupWindow {
         self.watermark = None;
     }
 
+    /// Moves the first position on a server back to an event that was written, whose time was not
+    /// trusted, if the events after it were refused.
+    pub fn begin_no_later(&mut self, than: EventPosition) {
+        if let Some(first) = self.rewind_points.front_mut()
+            && than.seq.is_some()
+            && than.seq < first.at.seq
+        {
+            first.at = EventPosition { time: first.at.time.min(than.time), ..than };
+        }
+    }
+
     /// Returns whether a key in the window is certainly of an event at or after this instant.
     #[must_use]
     pub fn has_entry_since(&self, instant: TimeUs) -> bool {
