@@ -110,6 +110,7 @@ pub struct Origin {
 
 impl PartialEq for Origin {
     /// Each event compares its origin with that of the position, and both mostly share the name.
+    #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         let Self { server, kind, filter_fingerprint } = other;
         self.filter_fingerprint == *filter_fingerprint

@@ -41,6 +41,7 @@ impl RolloverTracker {
     }
 
     /// Adds the next line that stays in the batch. The first line of a run always starts a period.
+    #[inline(always)]
     pub fn note(&mut self, time: TimeUs) {
         let Some(period_us) = self.period_us else { return };
         self.latest = self.latest.max(time);

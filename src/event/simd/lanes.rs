@@ -14,7 +14,7 @@ const LANE: usize = 16;
 
 /// The classes of a block's bytes, one bit per byte; bit 0 is the first byte. All count bytes inside
 /// and outside of strings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Classes {
     pub(super) quotes: u64,
     pub(super) backslashes: u64,
@@ -75,19 +75,23 @@ impl Portable {
         // A brace and the square bracket of the same side differ in this bit only.
         let side = u8x16::splat(b'{' ^ b'[');
         let (open, close) = (u8x16::splat(b'{'), u8x16::splat(b'}'));
-        let mut classes = Classes::default();
-        for (place, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
-            let lane = u8x16::new(*lane);
-            let word = |found: u8x16| u64::from(found.to_bitmask()) << (place * LANE);
-            let braces = lane | side;
-            classes.quotes |= word(lane.simd_eq(quote));
-            classes.backslashes |= word(lane.simd_eq(backslash));
-            classes.opens |= word(braces.simd_eq(open));
-            classes.closes |= word(braces.simd_eq(close));
-            self.least = self.least.min(lane);
-            self.all |= lane;
+        // No loop: a compiler that optimises for size would keep it.
+        let [a, b, c, d]: [u8x16; 4] = bytemuck::must_cast(*block);
+        let word = |[a, b, c, d]: [u8x16; 4], byte: u8x16| {
+            let bits = |lane: u8x16, place: usize| {
+                u64::from(lane.simd_eq(byte).to_bitmask()) << (place * LANE)
+            };
+            bits(a, 0) | bits(b, 1) | bits(c, 2) | bits(d, 3)
+        };
+        let (lanes, braces) = ([a, b, c, d], [a | side, b | side, c | side, d | side]);
+        self.least = self.least.min(a.min(b)).min(c.min(d));
+        self.all |= (a | b) | (c | d);
+        Classes {
+            quotes: word(lanes, quote),
+            backslashes: word(lanes, backslash),
+            opens: word(braces, open),
+            closes: word(braces, close),
         }
-        classes
     }
 }
 
@@ -131,20 +135,22 @@ pub(super) mod x86 {
         #[inline]
         #[target_feature(enable = "avx2")]
         pub(in super::super) fn classify(&mut self, block: &[u8; BLOCK_BYTES]) -> Classes {
-            let mut classes = Classes::default();
-            for (place, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
-                let lane: __m256i = bytemuck::must_cast(*lane);
-                let word =
-                    |lane, byte| bits(_mm256_cmpeq_epi8(lane, splat(byte))) << (place * LANE);
-                let braces = _mm256_or_si256(lane, splat(b'{' ^ b'['));
-                classes.quotes |= word(lane, b'"');
-                classes.backslashes |= word(lane, b'\\');
-                classes.opens |= word(braces, b'{');
-                classes.closes |= word(braces, b'}');
-                self.least = _mm256_min_epu8(self.least, lane);
-                self.all = _mm256_or_si256(self.all, lane);
+            // No loop: a compiler that optimises for size would keep it.
+            let [low, high]: [__m256i; 2] = bytemuck::must_cast(*block);
+            let word = |low, high, byte| {
+                let byte = splat(byte);
+                bits(_mm256_cmpeq_epi8(low, byte)) | bits(_mm256_cmpeq_epi8(high, byte)) << LANE
+            };
+            let side = splat(b'{' ^ b'[');
+            let braces = (_mm256_or_si256(low, side), _mm256_or_si256(high, side));
+            self.least = _mm256_min_epu8(self.least, _mm256_min_epu8(low, high));
+            self.all = _mm256_or_si256(self.all, _mm256_or_si256(low, high));
+            Classes {
+                quotes: word(low, high, b'"'),
+                backslashes: word(low, high, b'\\'),
+                opens: word(braces.0, braces.1, b'{'),
+                closes: word(braces.0, braces.1, b'}'),
             }
-            classes
         }
     }
 

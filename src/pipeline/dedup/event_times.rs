@@ -28,8 +28,12 @@ impl EventProcessor {
     /// Returns whether an event lies at or after `--until`. Such an event is not written, and the
     /// position stays before it. One event does not end the run, and holds the position only
     /// until the next one contradicts it.
+    #[inline(always)]
     pub(super) fn is_past_until(&mut self, time: TimeUs) -> bool {
-        let Some(until) = self.config.until else { return false };
+        self.config.until.is_some_and(|until| self.is_past(until, time))
+    }
+
+    fn is_past(&mut self, until: TimeUs, time: TimeUs) -> bool {
         if time < until && !self.is_held {
             return false;
         }
@@ -52,6 +56,7 @@ impl EventProcessor {
 
     /// Returns an event's position in the stream, and notes how far the connection has come. An
     /// event with an absurd time is placed where it came.
+    #[inline(always)]
     pub(super) fn place(&mut self, header: &HeaderSpans) -> EventPosition {
         let time = TimeUs(header.time_us);
         let seq = header.cursor().map(Seq);

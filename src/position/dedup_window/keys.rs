@@ -56,7 +56,7 @@ struct Bucket([u32; ENTRIES]);
 
 impl Bucket {
     /// Returns a bit for each entry that equals `wanted` in the bits of `mask`.
-    #[inline]
+    #[inline(always)]
     fn matches(&self, wanted: u32, mask: u32) -> u32 {
         let (wanted, mask) = (u32x8::splat(wanted), u32x8::splat(mask));
         let mut found = 0;
@@ -68,7 +68,7 @@ impl Bucket {
     }
 
     /// Replaces the first entry `from`; returns whether there is one.
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, from: u32, to: u32) -> bool {
         let place = self.matches(from, u32::MAX).trailing_zeros() as usize;
         let entry = self.0.get_mut(place);
@@ -79,14 +79,14 @@ impl Bucket {
 }
 
 /// Returns the entry of a key with this number.
-#[inline]
+#[inline(always)]
 fn entry(key: u64, number: u64) -> u32 {
     USED | (key >> 33) as u32 & TAG | number as u32 & PLACE
 }
 
 /// Makes room for one more number in a ring. A large one grows by an eighth of the window and is not
 /// doubled.
-#[inline]
+#[inline(always)]
 pub(super) fn make_room(ring: &mut VecDeque<u64>) {
     if ring.len() == ring.capacity() && ring.len() as u64 >= MAX_EVENTS / 2 {
         ring.reserve_exact(MAX_EVENTS as usize / 8);
@@ -120,7 +120,7 @@ impl Keys {
     }
 
     /// Returns the number of a key: that of the keys inserted before it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&self, key: u64) -> Option<u64> {
         if let Some(bucket) = self.bucket(key).and_then(|at| self.buckets.get(at)) {
             let mut found = bucket.matches(entry(key, 0), !PLACE);
@@ -136,7 +136,7 @@ impl Keys {
     }
 
     /// Appends a key that is not there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_back(&mut self, key: u64) {
         debug_assert!(self.number(key).is_none(), "each key has one number");
         let is_full = self.ring.len() >= self.buckets.len() * KEYS_PER_BUCKET;
@@ -169,12 +169,12 @@ impl Keys {
         self.overflow.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     fn bucket(&self, key: u64) -> Option<usize> {
         Some(key as usize & self.buckets.len().checked_sub(1)?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: u64, number: u64) {
         let at = self.bucket(key).filter(|_| number - self.evicted < MAX_PLACES as u64);
         let bucket = at.and_then(|at| self.buckets.get_mut(at));
@@ -183,7 +183,7 @@ impl Keys {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn forget(&mut self, key: u64, number: u64) {
         // First, because the table may have a number that ends in the same bits.
         if !self.overflow.is_empty() && self.overflow.remove(&key).is_some() {

@@ -158,6 +158,7 @@ impl DedupWindow {
 
     /// Returns whether an event with this key was written.
     #[must_use]
+    #[inline(always)]
     pub fn contains(&self, identity: u64) -> bool {
         self.keys.number(identity).is_some()
     }
@@ -195,7 +196,7 @@ impl DedupWindow {
     }
 
     /// Adds a key that [`DedupWindow::contains`] does not find.
-    #[inline]
+    #[inline(always)]
     pub fn insert_new(&mut self, identity: u64) {
         self.keys.push_back(identity);
         self.held.push(self.current);

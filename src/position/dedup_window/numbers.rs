@@ -99,6 +99,7 @@ impl Numbers {
 pub(super) struct Held(VecDeque<u64>);
 
 impl Held {
+    #[inline(always)]
     pub(super) fn push(&mut self, seq: Option<Seq>) {
         make_room(&mut self.0);
         self.0.push_back(seq.map_or(0, |seq| seq.0));
