@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::header_spans::{HeaderSpans, IdentityScope};
 
-use super::matcher::{Outcome, WitnessEvent};
+use super::matcher::{Outcome, Successor, WitnessEvent};
 use super::serve::{MainStream, WitnessSide};
 use super::stream::PassedLines;
 
@@ -44,7 +44,10 @@ impl WitnessSide {
                 self.matcher.matched_relayed();
             }
             if let Some(header) = header {
-                self.note_order(&header, line, passed.identity);
+                // It follows an event of its commit directly.
+                let is_of_commit = rank > 0;
+                let successor = Successor { identity: passed.identity, is_of_commit };
+                self.note_order(&header, line, successor);
             }
         }
     }
@@ -61,12 +64,12 @@ impl WitnessSide {
     }
 
     /// Notes the order of each account, if the output waits.
-    fn note_order(&mut self, header: &HeaderSpans, line: &[u8], identity: u64) {
+    fn note_order(&mut self, header: &HeaderSpans, line: &[u8], successor: Successor) {
         let Some(hold) = &mut self.hold else { return };
         let did = header.did(line);
-        if let Some(before) = self.successors.note(&did, identity) {
-            self.matcher.note_successor(before, identity);
-            hold.note_successor(&did, before, identity);
+        if let Some(before) = self.successors.note(&did, successor.identity) {
+            self.matcher.note_successor(before, successor);
+            hold.note_successor(&did, before, successor);
         }
     }
 }

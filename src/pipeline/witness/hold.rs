@@ -17,7 +17,7 @@ use crate::pipeline::dedup::PassedEvent;
 use crate::position::TimeUs;
 
 use super::commit_rank::CommitRank;
-use super::matcher::MissingEvent;
+use super::matcher::{MissingEvent, Successor};
 use super::serve::Missing;
 
 /// Most bytes and events that wait. The oldest batch does not wait longer when there are more: five
@@ -131,7 +131,7 @@ impl Hold {
     }
 
     /// Notes which event follows a missing one of this account.
-    pub(super) fn note_successor(&mut self, did: &str, identity: u64, successor: u64) {
+    pub(super) fn note_successor(&mut self, did: &str, identity: u64, successor: Successor) {
         let waiting = self.accounts.get_mut(did).into_iter().flatten();
         for missing in waiting.map(|waiting| &mut waiting.missing) {
             if missing.identity == identity {
@@ -198,7 +198,9 @@ impl Hold {
         let Some(waiting) = self.accounts.get_mut(&*did) else { return Vec::new() };
         let (identity, offset_us) = (self.identities.of_line(header, line), self.offset_us);
         let header = header.header(line);
-        let is_next = |waiting: &Waiting| waiting.missing.event.successor == Some(identity);
+        let is_next = |waiting: &Waiting| {
+            waiting.missing.event.successor.is_some_and(|next| next.identity == identity)
+        };
         let known = waiting.iter().rposition(is_next).map_or(0, |last| last + 1);
         let mut earlier = Vec::new();
         while let Some(first) = waiting.front()
@@ -206,8 +208,12 @@ impl Hold {
             && let Some(spans) = event.header
             && let first = spans.header(&event.line)
             && (earlier.len() < known
-                || precedes(&first, &header, event.rank <= self.ranks.of(&header))
-                    .unwrap_or_else(|| is_earlier(&first, &header, offset_us)))
+                || precedes(
+                    &first,
+                    &header,
+                    self.ranks.of(&header) >= event.rank && !waits(waiting),
+                )
+                .unwrap_or_else(|| is_earlier(&first, &header, offset_us)))
         {
             self.ranks.note(&first);
             earlier.extend(waiting.pop_front().map(|waiting| waiting.missing));
@@ -256,6 +262,22 @@ impl Hold {
             }
         }
     }
+}
+
+/// Returns whether the first of these missing events precedes one of its commit that is not missing
+/// and has not come yet: its place is there, wherever the number of events before it points. The
+/// witness may lack some of those.
+fn waits(waiting: &VecDeque<Waiting>) -> bool {
+    for (place, Waiting { missing, .. }) in waiting.iter().enumerate() {
+        let Some(next) = missing.event.successor.filter(|next| next.is_of_commit) else {
+            return false;
+        };
+        let after = waiting.get(place + 1);
+        if after.is_none_or(|after| after.missing.identity != next.identity) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns whether a missing event is earlier than another one, by more than the servers' order

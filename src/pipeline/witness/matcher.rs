@@ -24,6 +24,14 @@ const MAX_PENDING: usize = 1 << 18;
 /// at most 72 bytes, so that all have 36 MiB.
 const MAX_EXPECTED: usize = 1 << 19;
 
+/// The next event of an account in the stream of the witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Successor {
+    pub(super) identity: u64,
+    /// Whether it is of the same commit.
+    pub(super) is_of_commit: bool,
+}
+
 /// An event that only the witness has so far.
 #[derive(Debug)]
 pub(super) struct WitnessEvent {
@@ -36,9 +44,8 @@ pub(super) struct WitnessEvent {
     /// How many events of its commit the witness sent directly before it; only noted if the output
     /// waits.
     pub(super) rank: u32,
-    /// The dedup key of the next event of its account, once the witness has sent it; only noted if
-    /// the output waits.
-    pub(super) successor: Option<u64>,
+    /// The next event of its account, once the witness has sent it; only noted if the output waits.
+    pub(super) successor: Option<Successor>,
     /// Whether its dedup key has the number of a relay. Two servers that read different relays
     /// have different numbers.
     pub(super) is_relayed: bool,
@@ -225,7 +232,7 @@ impl Matcher {
     }
 
     /// Notes which event follows one that only the witness has so far, in its account.
-    pub(super) fn note_successor(&mut self, identity: u64, successor: u64) {
+    pub(super) fn note_successor(&mut self, identity: u64, successor: Successor) {
         if let Some(event) = self.pending.get_mut(identity) {
             event.successor = Some(successor);
         }

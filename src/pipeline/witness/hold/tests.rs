@@ -116,6 +116,29 @@ fn a_missing_event_of_a_commit_comes_in_its_place_whatever_the_times_say() {
     assert_eq!(written(&mut hold, 500), [1, 32, 3, 4, 35, 7]);
 }
 
+/// The witness lacks the first events of the commit, so that the number of events before a missing one
+/// says too little.
+#[test]
+fn a_missing_event_of_a_commit_waits_for_the_one_that_follows_it() {
+    let event = |i: u64| line('a', i).replace(&format!("{i:013}"), &format!("{:013}", 2));
+    let mut hold = Hold::new(WINDOW, KEY);
+    for i in [2, 3, 6] {
+        let mut batch = Batch::default();
+        batch.push(event(i).as_bytes());
+        hold.push(Item::lines(batch, connection()), TimeUs(i));
+    }
+    let mut batch = Batch::default();
+    batch.push(event(6).as_bytes());
+    let header = batch.header_or_parse(0, EventFormat::V1).expect("an event");
+    let last = EventIdHasher::new(KEY).of_line(&header, batch.line(0));
+    for (i, rank, next) in [(4, 0, 5), (5, 1, last)] {
+        push_missing_line(&mut hold, &event(i), i, i, rank);
+        let successor = Successor { identity: next, is_of_commit: true };
+        hold.note_successor("did:plc:a", i, successor);
+    }
+    assert_eq!(written(&mut hold, 500), [2, 3, 4, 5, 6]);
+}
+
 /// Returns an identity event of the account `a`, which has no rev.
 fn identity(i: u64, time_us: u64) -> String {
     format!(
@@ -138,8 +161,9 @@ fn an_event_without_a_rev_comes_before_the_one_that_follows_it_on_the_witness() 
     batch.push(identity(4, 34).as_bytes());
     let header = batch.header_or_parse(0, EventFormat::V1).expect("an event");
     let next = EventIdHasher::new(KEY).of_line(&header, batch.line(0));
-    hold.note_successor("did:plc:a", 2, 3);
-    hold.note_successor("did:plc:a", 3, next);
+    let successor = |identity| Successor { identity, is_of_commit: false };
+    hold.note_successor("did:plc:a", 2, successor(3));
+    hold.note_successor("did:plc:a", 3, successor(next));
     assert_eq!(written(&mut hold, 500), [1, 32, 33, 4, 6]);
 }
 
