@@ -28,13 +28,8 @@ const WARN_OF_DRAIN_AFTER: Duration = Duration::from_secs(1);
 /// The time between two checks of the queue.
 const CHECK_QUEUE_EVERY: Duration = Duration::from_millis(250);
 
-/// How the part of a run ended that waits for everything but events.
-enum Ended {
-    /// The writer has ended; an error if it panicked.
-    Written(Result<WriterResult, oneshot::error::RecvError>),
-    /// The user does not wait for the output any longer.
-    Abandoned,
-}
+/// What the writer returned; an error if it panicked.
+type Written = Result<WriterResult, oneshot::error::RecvError>;
 
 /// What a run waits for beside its events.
 struct Attendance<'a> {
@@ -80,9 +75,7 @@ pub(super) async fn drive(
             ended = &mut attendance => break ended,
         }
     };
-    let Ended::Written(written) = ended else {
-        return RunResult::failed(PipelineError::Abandoned);
-    };
+    let Some(written) = ended else { return RunResult::failed(PipelineError::Abandoned) };
     // The writer has ended, so nothing that the reader could still receive is written.
     stop.request(StopReason::Failed);
     let read = match read {
@@ -94,8 +87,8 @@ pub(super) async fn drive(
 }
 
 impl Attendance<'_> {
-    /// Obeys signals and timers until the writer has ended.
-    async fn run(self) -> Ended {
+    /// Obeys signals and timers until the writer has ended; `None` if the user does not wait for that.
+    async fn run(self) -> Option<Written> {
         let Self { settings, witness, mut written, mut signals, nudge, stop, metrics, observer } =
             self;
         let RunObserver { tick_every, on_event } = observer;
@@ -110,7 +103,7 @@ impl Attendance<'_> {
         let mut tick = tokio::time::interval(tick_every.unwrap_or(CHECK_QUEUE_EVERY));
         loop {
             tokio::select! {
-                result = &mut written => return Ended::Written(result),
+                result = &mut written => return Some(result),
                 () = &mut witness => {}
                 signal = signals.next() => {
                     match on_signal(signal.into(), &mut stop_signals, stop) {
@@ -120,7 +113,7 @@ impl Attendance<'_> {
                             drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
                         }
                         Some(SignalResponse::Ignore) => {}
-                        Some(SignalResponse::Leave) => return Ended::Abandoned,
+                        Some(SignalResponse::Leave) => return None,
                     }
                 }
                 () = &mut drain_warning => {

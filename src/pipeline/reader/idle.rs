@@ -27,7 +27,7 @@ pub(super) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
 /// How far ahead of this machine's clock an event may be and still show how far a scan has come,
 /// in microseconds.
-const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
+pub(super) const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
 
 /// How far this machine's clock may be behind the server's, in microseconds.
 const CLOCK_MARGIN_US: u64 = 2_000_000;

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
 use crate::event::batch::Batch;
-use crate::event::format::EventFormat;
 use crate::metrics::now_us;
 use crate::position::{ServerKind, TimeUs};
 use crate::settings::JoinMode;
@@ -26,8 +25,8 @@ use crate::source::liveness::{Action, Liveness};
 use crate::source::protocol::Protocol;
 
 use super::super::channel::BATCH_BYTES;
-use super::idle::{IDLE_AFTER, Scan};
-use super::replay_limit::ReplayLimit;
+use super::idle::{IDLE_AFTER, PLAUSIBLE_AHEAD_US, Scan};
+use super::replay_limit::{FirstTime, ReplayLimit};
 use super::retry::RetryState;
 use super::work_budget::WorkBudget;
 use super::{CLOSE_TIMEOUT, Disconnect, Reader};
@@ -156,7 +155,8 @@ impl Reader {
     }
 
     /// Waits for the live connection's first event, whose time is the limit of the replay. A
-    /// sparse filter is lifted until then: only the server knows where its tip is.
+    /// sparse filter is lifted until then: only the server knows where its tip is. An absurd time
+    /// shows nothing: the next event does.
     async fn first_event(
         &self,
         live: &mut EventConnection,
@@ -165,9 +165,12 @@ impl Reader {
         let opened = TimeUs(now_us());
         let deadline = TokioInstant::now() + FIRST_EVENT_TIMEOUT;
         let mut scan = Scan::new(live, Instant::now());
-        let mut first = None;
+        let mut first = FirstTime::default();
+        let is_known = |live: &EventConnection, first: FirstTime| {
+            live.kind().is_some_and(|kind| first.is_plausible() || !kind.replay_may_lose_events())
+        };
         live.lift_filter();
-        while live.kind().is_none() {
+        while !is_known(live, first) && TokioInstant::now() < deadline {
             let mut batch = self.sender.empty_batch();
             let filling = live.fill(&mut batch, self.batch_events, BATCH_BYTES);
             let filled = tokio::select! {
@@ -176,12 +179,12 @@ impl Reader {
             };
             let Ok(filled) = filled else { break };
             filled?;
-            let mut headers = (0..batch.len()).map(|i| batch.header_or_parse(i, EventFormat::V1));
-            first = headers.find_map(|header| header).map(|header| TimeUs(header.time_us));
+            first.note(&mut batch, TimeUs(now_us()).plus_us(PLAUSIBLE_AHEAD_US));
             self.remove_unfiltered(live, &mut scan, &mut batch);
             kept.push(batch)?;
         }
         live.restore_filter();
+        let first = first.get();
         Ok((ReplayLimit::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
     }
 

@@ -77,9 +77,54 @@ impl ReplayLimit {
     }
 }
 
+/// The time of the first event of a live stream, which shows where the tip is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FirstTime {
+    /// The first time at all: if this machine's clock is wrong, every time is implausible.
+    claimed: Option<TimeUs>,
+    plausible: Option<TimeUs>,
+}
+
+impl FirstTime {
+    /// Notes a batch. A time after `latest` is a false one, and the next event decides.
+    pub(super) fn note(&mut self, batch: &mut Batch, latest: TimeUs) {
+        let mut place = 0;
+        while self.plausible.is_none() && place < batch.len() {
+            if let Some(header) = batch.header_or_parse(place, EventFormat::V1) {
+                let time = TimeUs(header.time_us);
+                self.claimed = self.claimed.or(Some(time));
+                self.plausible = Some(time).filter(|time| *time <= latest);
+            }
+            place += 1;
+        }
+    }
+
+    /// Returns whether an event with a plausible time has come.
+    pub(super) fn is_plausible(self) -> bool {
+        self.plausible.is_some()
+    }
+
+    /// Returns the time; `None` if no event has come.
+    pub(super) fn get(self) -> Option<TimeUs> {
+        self.plausible.or(self.claimed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_false_time_of_the_first_event_is_not_the_tip() {
+        let latest = TimeUs(50);
+        let mut first = FirstTime::default();
+        first.note(&mut batch(&[u64::MAX]), latest);
+        assert_eq!((first.is_plausible(), first.get()), (false, Some(TimeUs(u64::MAX))));
+        first.note(&mut batch(&[u64::MAX - 1, 20, 30]), latest);
+        first.note(&mut batch(&[10]), latest);
+        assert_eq!((first.is_plausible(), first.get()), (true, Some(TimeUs(20))));
+        assert_eq!(FirstTime::default().get(), None);
+    }
 
     fn texts(batch: &Batch) -> Vec<&[u8]> {
         batch.lines().collect()
